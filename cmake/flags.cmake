@@ -1,0 +1,22 @@
+# What every target of the core is compiled with.
+set(CVXNN_SANITIZE "" CACHE STRING "Sanitizers, as a list: address;undefined, or thread")
+option(CVXNN_WERROR "Treat warnings as errors (for developers and CI)" OFF)
+
+add_library(cvxnn_flags INTERFACE)
+target_include_directories(cvxnn_flags INTERFACE "${PROJECT_SOURCE_DIR}/cpp/include")
+target_link_libraries(cvxnn_flags INTERFACE Eigen3::Eigen OpenMP::OpenMP_CXX)
+target_compile_definitions(cvxnn_flags INTERFACE EIGEN_DONT_PARALLELIZE EIGEN_MPL2_ONLY)
+# No contraction: activation patterns must come out the same at every CPU level. Eigen's own products
+# use fused operations explicitly and keep their speed.
+target_compile_options(
+  cvxnn_flags INTERFACE -ffp-contract=off -fno-math-errno -fno-trapping-math -Wall -Wextra -Wshadow)
+if(CVXNN_WERROR)
+  target_compile_options(cvxnn_flags INTERFACE -Werror)
+endif()
+if(CVXNN_SANITIZE)
+  list(JOIN CVXNN_SANITIZE "," _cvxnn_sanitizers)
+  target_compile_options(
+    cvxnn_flags INTERFACE -fsanitize=${_cvxnn_sanitizers} -fno-omit-frame-pointer
+                          -fno-sanitize-recover=all)
+  target_link_options(cvxnn_flags INTERFACE -fsanitize=${_cvxnn_sanitizers})
+endif()
