@@ -1,0 +1,240 @@
+#include "cvxnn/kernels/masked_product.hpp"
+
+#include <algorithm>
+
+#include "cvxnn/kernels/bit_product.hpp"
+#include "cvxnn/threads.hpp"
+
+namespace cvxnn::kernels {
+namespace {
+
+// Sums over samples run in A within a strip of 1024 samples and in double across strips: float
+// tables keep about six digits whatever n is. Chunks of strips are the unit of parallel work; they
+// depend on n alone and are added in order, so that results do not depend on threads.
+constexpr Index kStripWords = 16;
+constexpr Index kStrip = kStripWords * kWordBits;
+constexpr Index kMaxChunks = 16;
+
+Index divide_up(Index a, Index b) { return (a + b - 1) / b; }
+
+bool is_range(const std::vector<Index>& list) {
+  for (std::size_t j = 1; j < list.size(); ++j) {
+    if (list[j] != list[j - 1] + 1) return false;
+  }
+  return true;
+}
+
+// Words of the listed patterns for samples 64 w ...; in place where the list is a range.
+const Word* listed_words(const PatternView& patterns, Index w, const std::vector<Index>& list,
+                         bool range, Word* buffer) {
+  const Word* row = patterns.row(w);
+  if (range) return row + list.front();
+  for (std::size_t j = 0; j < list.size(); ++j) buffer[j] = row[list[j]];
+  return buffer;
+}
+
+// tile[i] = scale r_i x_i on the slice, in A, zero-padded to the lanes.
+template <class T, class A>
+void load_samples(const DataMap<T>& x, ConstMatrixRef R, double scale, const Tile& t, Index first,
+                  Index count, A* tile) {
+  for (Index i = 0; i < count; ++i, tile += t.lanes) {
+    const T* row = x.data() + (first + i) * x.cols() + t.first;
+    const A r = static_cast<A>(scale * R(first + i, t.output));
+    for (Index j = 0; j < t.width; ++j) tile[j] = r * static_cast<A>(row[j]);
+    std::fill(tile + t.width, tile + t.lanes, A{0});
+  }
+}
+
+// partial[p] = sum over the strips [first, last) of the listed patterns' gradients on one slice.
+template <class T, class A>
+void gradient_chunk(const DataMap<T>& x, const PatternView& patterns,
+                    const std::vector<Index>& list, bool range, ConstMatrixRef R, double scale,
+                    const Tile& t, Index first_strip, Index last_strip, ThreadScratch<A>& s,
+                    double* partial) {
+  const Index n_out = static_cast<Index>(list.size()), size = n_out * t.lanes;
+  A* sums = s.sums.reserve(size);
+  A* tile = s.tile.reserve(kInputs * kWideLanes<A>);
+  A* tables = s.tables.reserve(table_size<A>());
+  Word* buffer = s.words.reserve(n_out);
+  std::fill(partial, partial + size, 0.0);
+  for (Index strip = first_strip; strip < last_strip; ++strip) {
+    std::fill(sums, sums + size, A{0});
+    const Index end = std::min(patterns.n_words(), (strip + 1) * kStripWords);
+    for (Index w = strip * kStripWords; w < end; ++w) {
+      const Index first = w * kWordBits, count = std::min(kWordBits, x.rows() - first);
+      load_samples(x, R, scale, t, first, count, tile);
+      bit_product(listed_words(patterns, w, list, range, buffer), n_out, tile, count, t.lanes, sums,
+                  tables);
+    }
+    for (Index e = 0; e < size; ++e) partial[e] += sums[e];
+  }
+}
+
+}  // namespace
+
+template <class A>
+void ProductScratch<A>::prepare(Index n_features, Index outputs, int n_threads) {
+  const std::size_t team = static_cast<std::size_t>(std::max(1, n_threads));
+  if (threads.size() < team) threads.resize(team);
+  if (n_outputs == outputs) return;
+  n_outputs = outputs;
+  tiles.clear();
+  for (Index k = 0; k < outputs; ++k) {
+    for (Index j = 0; j < n_features;) {
+      const int lanes = tile_lanes<A>(n_features - j);
+      const Index width = std::min<Index>(lanes, n_features - j);
+      tiles.push_back({k, j, width, lanes});
+      j += width;
+    }
+  }
+}
+
+template <class T, class A>
+void masked_gradients(const DataMap<T>& x, const PatternView& patterns,
+                      const std::vector<Index>& list, ConstMatrixRef R, int n_threads,
+                      Control& control, ProductScratch<A>& scratch, double* out) {
+  const Index n_out = static_cast<Index>(list.size());
+  if (n_out == 0) return;
+  scratch.prepare(x.cols(), R.cols(), n_threads);
+  const Index d = x.cols(), block = d * R.cols();
+  const bool range = is_range(list);
+  const Index n_strips = divide_up(x.rows(), kStrip);
+  const Index strips_per_chunk = divide_up(n_strips, kMaxChunks);
+  const Index n_chunks = divide_up(n_strips, strips_per_chunk);
+  const Index n_tiles = static_cast<Index>(scratch.tiles.size());
+  // Float tables see residuals of order one: theirs may lie outside the range of a float.
+  const double largest = R.cwiseAbs().maxCoeff();
+  const double scale = largest > 0.0 ? 1.0 / largest : 1.0;
+
+  const auto store = [&](const Tile& t, const double* sums) {
+    for (Index p = 0; p < n_out; ++p, sums += t.lanes) {
+      double* to = out + p * block + t.output * d + t.first;
+      for (Index j = 0; j < t.width; ++j) to[j] = sums[j] / scale;
+    }
+  };
+
+  if (n_chunks == 1) {
+    parallel_for(n_tiles, n_threads, [&](Index task, int thread) {
+      const Tile& t = scratch.tiles[task];
+      ThreadScratch<A>& s = scratch.threads[thread];
+      double* partial = s.partial.reserve(n_out * kWideLanes<A>);
+      gradient_chunk(x, patterns, list, range, R, scale, t, 0, n_strips, s, partial);
+      store(t, partial);
+    });
+    control.poll();
+    return;
+  }
+
+  double* partials = scratch.partials.reserve(n_chunks * n_out * kWideLanes<A>);
+  for (const Tile& t : scratch.tiles) {
+    const Index size = n_out * t.lanes;
+    parallel_for(n_chunks, n_threads, [&](Index chunk, int thread) {
+      const Index first = chunk * strips_per_chunk;
+      gradient_chunk(x, patterns, list, range, R, scale, t, first,
+                     std::min(n_strips, first + strips_per_chunk), scratch.threads[thread],
+                     partials + chunk * size);
+    });
+    for (Index chunk = 1; chunk < n_chunks; ++chunk) {
+      const double* partial = partials + chunk * size;
+      for (Index e = 0; e < size; ++e) partials[e] += partial[e];
+    }
+    store(t, partials);
+    control.poll();
+  }
+}
+
+namespace {
+
+// bits[v * kStrip + i]: patterns 64 v .. 64 v + 63 of the list at sample i of the strip.
+void transpose_strip(const PatternView& patterns, const std::vector<Index>& list, Index strip,
+                     Word* bits) {
+  const Index n_in = static_cast<Index>(list.size());
+  const Index first_word = strip * kStripWords;
+  const Index end = std::min(patterns.n_words(), first_word + kStripWords);
+  for (Index v = 0; v * kWordBits < n_in; ++v) {
+    const Index count = std::min(kWordBits, n_in - v * kWordBits);
+    for (Index w = first_word; w < end; ++w) {
+      Word* block = bits + v * kStrip + (w - first_word) * kWordBits;
+      const Word* row = patterns.row(w);
+      for (Index j = 0; j < count; ++j) block[j] = row[list[v * kWordBits + j]];
+      std::fill(block + count, block + kWordBits, Word{0});
+      transpose64(block);
+    }
+  }
+}
+
+// f[i] += x_i . sums_i on a slice.
+template <class T, class A, int Lanes>
+void add_row_dots(const T* x, Index stride, Index count, Index width, const A* sums, double* f) {
+  using Row = Packet<A, Lanes>;
+  Row row = Row::Zero();
+  for (Index i = 0; i < count; ++i, x += stride, sums += Lanes) {
+    for (Index l = 0; l < width; ++l) row[l] = static_cast<A>(x[l]);
+    f[i] += static_cast<double>((row * Eigen::Map<const Row, Eigen::Aligned32>(sums)).sum());
+  }
+}
+
+template <class T, class A>
+void forward_strip(const DataMap<T>& x, const PatternView& patterns, const std::vector<Index>& list,
+                   const double* coefs, const std::vector<Tile>& tiles, Index n_outputs,
+                   Index strip, ThreadScratch<A>& s, MatrixRef F) {
+  const Index n_in = static_cast<Index>(list.size()), d = x.cols(), block = d * n_outputs;
+  const Index first = strip * kStrip, count = std::min(kStrip, x.rows() - first);
+  Word* bits = s.words.reserve(divide_up(n_in, kWordBits) * kStrip);
+  A* sums = s.sums.reserve(kStrip * kWideLanes<A>);
+  A* tile = s.tile.reserve(kInputs * kWideLanes<A>);
+  A* tables = s.tables.reserve(table_size<A>());
+  transpose_strip(patterns, list, strip, bits);
+  F.middleRows(first, count).setZero();
+  for (const Tile& t : tiles) {
+    std::fill(sums, sums + count * t.lanes, A{0});
+    for (Index p = 0; p < n_in; p += kWordBits) {
+      const Index used = std::min(kWordBits, n_in - p);
+      for (Index j = 0; j < used; ++j) {
+        const double* w = coefs + (p + j) * block + t.output * d + t.first;
+        A* row = tile + j * t.lanes;
+        for (Index l = 0; l < t.width; ++l) row[l] = static_cast<A>(w[l]);
+        std::fill(row + t.width, row + t.lanes, A{0});
+      }
+      bit_product(bits + p / kWordBits * kStrip, count, tile, used, t.lanes, sums, tables);
+    }
+    constexpr int kWide = kWideLanes<A>;
+    const T* rows = x.data() + first * d + t.first;
+    double* f = F.col(t.output).data() + first;
+    if (t.lanes == kWide) {
+      add_row_dots<T, A, kWide>(rows, d, count, t.width, sums, f);
+    } else if (t.lanes == kWide / 2) {
+      add_row_dots<T, A, kWide / 2>(rows, d, count, t.width, sums, f);
+    } else {
+      add_row_dots<T, A, kWide / 4>(rows, d, count, t.width, sums, f);
+    }
+  }
+}
+
+}  // namespace
+
+template <class T, class A>
+void masked_forward(const DataMap<T>& x, const PatternView& patterns,
+                    const std::vector<Index>& list, const double* coefs, int n_threads,
+                    ProductScratch<A>& scratch, MatrixRef F) {
+  scratch.prepare(x.cols(), F.cols(), n_threads);
+  parallel_for(divide_up(x.rows(), kStrip), n_threads, [&](Index strip, int thread) {
+    forward_strip(x, patterns, list, coefs, scratch.tiles, F.cols(), strip, scratch.threads[thread],
+                  F);
+  });
+}
+
+template struct ProductScratch<float>;
+template struct ProductScratch<double>;
+
+#define CVXNN_INSTANTIATE(T, A)                                                                    \
+  template void masked_gradients(const DataMap<T>&, const PatternView&, const std::vector<Index>&, \
+                                 ConstMatrixRef, int, Control&, ProductScratch<A>&, double*);      \
+  template void masked_forward(const DataMap<T>&, const PatternView&, const std::vector<Index>&,   \
+                               const double*, int, ProductScratch<A>&, MatrixRef);
+CVXNN_INSTANTIATE(float, float)
+CVXNN_INSTANTIATE(float, double)
+CVXNN_INSTANTIATE(double, double)
+#undef CVXNN_INSTANTIATE
+
+}  // namespace cvxnn::kernels
