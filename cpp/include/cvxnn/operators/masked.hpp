@@ -1,0 +1,48 @@
+// The gated design [D_1 X ... D_P X], never materialised: data and one bit a sample and pattern.
+#pragma once
+
+#include <memory>
+
+#include "cvxnn/operators/operator.hpp"
+#include "cvxnn/patterns.hpp"
+
+namespace cvxnn {
+
+// Views of data and patterns that the caller keeps alive.
+template <class T>
+class MaskedDesign final : public Operator {
+ public:
+  MaskedDesign(const DataMap<T>& x, const PatternView& patterns, int n_threads);
+  ~MaskedDesign() override;
+
+  Index n_samples() const override { return x_.rows(); }
+  Index n_blocks() const override { return patterns_.n_patterns; }
+  Index block_size(Index) const override { return x_.cols(); }
+
+  void gradients(const std::vector<Index>& blocks, ConstMatrixRef R, Precision precision,
+                 Control& control, double* out) const override;
+  void forward(const std::vector<Index>& blocks, const double* coefs, Precision precision,
+               MatrixRef F) const override;
+  void gradient(Index block, ConstMatrixRef R, MatrixRef out) const override;
+  void step(Index block, ConstMatrixRef W, ConstVectorRef h, MatrixRef F,
+            MatrixRef R) const override;
+  void gram(Index block, ConstVectorRef h, MatrixRef H) const override;
+  void squared_norms(ConstVectorRef h, VectorRef out) const override;
+  void dense_block(Index block, MatrixRef out) const override;
+  void reference_gradients(Index first, Index count, ConstMatrixRef R, double* out) const override;
+  void reference_forward(const std::vector<Index>& blocks, const double* coefs,
+                         MatrixRef F) const override;
+
+ private:
+  struct Scratch;
+
+  DataMap<T> x_;
+  PatternView patterns_;
+  int n_threads_;
+  std::unique_ptr<Scratch> scratch_;
+};
+
+extern template class MaskedDesign<float>;
+extern template class MaskedDesign<double>;
+
+}  // namespace cvxnn

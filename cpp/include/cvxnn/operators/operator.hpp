@@ -1,0 +1,59 @@
+// The seam between architectures and solvers: a model is F = sum_b A_b W_b, and a solver knows an
+// architecture only through what A_b does.
+#pragma once
+
+#include <vector>
+
+#include "cvxnn/control.hpp"
+#include "cvxnn/types.hpp"
+
+namespace cvxnn {
+
+// Arithmetic of the all-block products. `standard` is that of the data; `accurate` is float64.
+enum class Precision { standard, accurate };
+
+// Blocks A_b (n_samples x block_size), b = 0 .. n_blocks - 1. A coefficient or gradient block is
+// block_size x n_outputs, column-major; a list of blocks stores them one after the other.
+// Products over a list run on threads and may use internal scratch space: one caller at a time.
+// Single-block products are serial, allocate nothing and may run concurrently.
+class Operator {
+ public:
+  virtual ~Operator() = default;
+
+  virtual Index n_samples() const = 0;
+  virtual Index n_blocks() const = 0;
+  virtual Index block_size(Index block) const = 0;
+
+  // out = (A_b^T R) for b in blocks; R: n_samples x n_outputs.
+  virtual void gradients(const std::vector<Index>& blocks, ConstMatrixRef R, Precision precision,
+                         Control& control, double* out) const = 0;
+
+  // F = sum_j A_{blocks[j]} coefs_j; F: n_samples x n_outputs, overwritten.
+  virtual void forward(const std::vector<Index>& blocks, const double* coefs, Precision precision,
+                       MatrixRef F) const = 0;
+
+  // out = A_b^T R.
+  virtual void gradient(Index block, ConstMatrixRef R, MatrixRef out) const = 0;
+
+  // F += A_b W and R -= diag(h) A_b W: one step of a block and of the residual of its model.
+  virtual void step(Index block, ConstMatrixRef W, ConstVectorRef h, MatrixRef F,
+                    MatrixRef R) const = 0;
+
+  // H = A_b^T diag(h) A_b, h >= 0, both triangles.
+  virtual void gram(Index block, ConstVectorRef h, MatrixRef H) const = 0;
+
+  // out[b] = || diag(h)^(1/2) A_b ||_F^2 for every block.
+  virtual void squared_norms(ConstVectorRef h, VectorRef out) const = 0;
+
+  // out = A_b as a dense matrix.
+  virtual void dense_block(Index block, MatrixRef out) const = 0;
+
+  // Second implementations, float64 and without the kernels above, from which certificates are
+  // computed. gradients: blocks [first, first + count), re-entrant.
+  virtual void reference_gradients(Index first, Index count, ConstMatrixRef R,
+                                   double* out) const = 0;
+  virtual void reference_forward(const std::vector<Index>& blocks, const double* coefs,
+                                 MatrixRef F) const = 0;
+};
+
+}  // namespace cvxnn

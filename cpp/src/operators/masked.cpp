@@ -1,0 +1,170 @@
+#include "cvxnn/operators/masked.hpp"
+
+#include <numeric>
+#include <type_traits>
+
+#include "cvxnn/errors.hpp"
+#include "cvxnn/kernels/masked_product.hpp"
+
+namespace cvxnn {
+
+template <class T>
+struct MaskedDesign<T>::Scratch {
+  kernels::ProductScratch<T> standard;
+  kernels::ProductScratch<double> accurate;
+};
+
+template <class T>
+MaskedDesign<T>::MaskedDesign(const DataMap<T>& x, const PatternView& patterns, int n_threads)
+    : x_(x), patterns_(patterns), n_threads_(n_threads), scratch_(std::make_unique<Scratch>()) {
+  require(x.rows() == patterns.n_samples, "patterns were made from " +
+                                              std::to_string(patterns.n_samples) +
+                                              " samples, X has " + std::to_string(x.rows()));
+}
+
+template <class T>
+MaskedDesign<T>::~MaskedDesign() = default;
+
+template <class T>
+void MaskedDesign<T>::gradients(const std::vector<Index>& blocks, ConstMatrixRef R,
+                                Precision precision, Control& control, double* out) const {
+  if constexpr (!std::is_same_v<T, double>) {
+    if (precision == Precision::standard) {
+      kernels::masked_gradients(x_, patterns_, blocks, R, n_threads_, control, scratch_->standard,
+                                out);
+      return;
+    }
+  }
+  kernels::masked_gradients(x_, patterns_, blocks, R, n_threads_, control, scratch_->accurate, out);
+}
+
+template <class T>
+void MaskedDesign<T>::forward(const std::vector<Index>& blocks, const double* coefs,
+                              Precision precision, MatrixRef F) const {
+  if constexpr (!std::is_same_v<T, double>) {
+    if (precision == Precision::standard) {
+      kernels::masked_forward(x_, patterns_, blocks, coefs, n_threads_, scratch_->standard, F);
+      return;
+    }
+  }
+  kernels::masked_forward(x_, patterns_, blocks, coefs, n_threads_, scratch_->accurate, F);
+}
+
+template <class T>
+void MaskedDesign<T>::gradient(Index block, ConstMatrixRef R, MatrixRef out) const {
+  out.setZero();
+  patterns_.for_each_active(block, [&](Index i) {
+    for (Index k = 0; k < R.cols(); ++k) {
+      out.col(k).noalias() += R(i, k) * x_.row(i).transpose().template cast<double>();
+    }
+  });
+}
+
+template <class T>
+void MaskedDesign<T>::step(Index block, ConstMatrixRef W, ConstVectorRef h, MatrixRef F,
+                           MatrixRef R) const {
+  patterns_.for_each_active(block, [&](Index i) {
+    for (Index k = 0; k < F.cols(); ++k) {
+      const double f = x_.row(i).transpose().template cast<double>().dot(W.col(k));
+      F(i, k) += f;
+      R(i, k) -= h[i] * f;
+    }
+  });
+}
+
+template <class T>
+void MaskedDesign<T>::gram(Index block, ConstVectorRef h, MatrixRef H) const {
+  constexpr Index kRows = 256;
+  const Index d = x_.cols();
+  DataMatrix<double> rows(kRows, d);
+  Index filled = 0;
+  H.setZero();
+  const auto flush = [&] {
+    if (filled == 0) return;  // Eigen divides by the depth of a product
+    const auto used = rows.topRows(filled);
+    H.selfadjointView<Eigen::Lower>().rankUpdate(used.transpose());
+    filled = 0;
+  };
+  patterns_.for_each_active(block, [&](Index i) {
+    rows.row(filled) = std::sqrt(h[i]) * x_.row(i).template cast<double>();
+    if (++filled == kRows) flush();
+  });
+  flush();
+  H.triangularView<Eigen::StrictlyUpper>() = H.transpose();
+}
+
+// One more product of the same kind, on the column of weighted row norms.
+template <class T>
+void MaskedDesign<T>::squared_norms(ConstVectorRef h, VectorRef out) const {
+  Vector energy(x_.rows());
+  for (Index i = 0; i < x_.rows(); ++i) {
+    energy[i] = h[i] * x_.row(i).template cast<double>().squaredNorm();
+  }
+  const DataMatrix<double> ones = DataMatrix<double>::Ones(x_.rows(), 1);
+  const DataMap<double> column(ones.data(), x_.rows(), 1);
+  std::vector<Index> all(n_blocks());
+  std::iota(all.begin(), all.end(), Index{0});
+  Control control;
+  MaskedDesign<double>(column, patterns_, n_threads_)
+      .gradients(all, energy, Precision::accurate, control, out.data());
+}
+
+template <class T>
+void MaskedDesign<T>::dense_block(Index block, MatrixRef out) const {
+  out.setZero();
+  patterns_.for_each_active(block,
+                            [&](Index i) { out.row(i) = x_.row(i).template cast<double>(); });
+}
+
+namespace {
+constexpr Index kReferenceRows = 256;
+}
+
+// By a dense product on strips of unpacked masks.
+template <class T>
+void MaskedDesign<T>::reference_gradients(Index first, Index count, ConstMatrixRef R,
+                                          double* out) const {
+  const Index n = x_.rows(), d = x_.cols(), n_outputs = R.cols();
+  MatrixMap G(out, d, n_outputs * count);
+  G.setZero();
+  DataMatrix<double> rows(kReferenceRows, d);
+  Matrix masked(kReferenceRows, n_outputs * count);
+  for (Index i0 = 0; i0 < n; i0 += kReferenceRows) {
+    const Index used = std::min(kReferenceRows, n - i0);
+    rows.topRows(used) = x_.middleRows(i0, used).template cast<double>();
+    for (Index p = 0; p < count; ++p) {
+      for (Index k = 0; k < n_outputs; ++k) {
+        auto column = masked.col(p * n_outputs + k);
+        for (Index i = 0; i < used; ++i) {
+          column[i] = patterns_.bit(i0 + i, first + p) ? R(i0 + i, k) : 0.0;
+        }
+      }
+    }
+    G.noalias() += rows.topRows(used).transpose() * masked.topRows(used);
+  }
+}
+
+template <class T>
+void MaskedDesign<T>::reference_forward(const std::vector<Index>& blocks, const double* coefs,
+                                        MatrixRef F) const {
+  const Index n = x_.rows(), d = x_.cols(), n_outputs = F.cols();
+  const Index count = static_cast<Index>(blocks.size());
+  const ConstMatrixMap W(coefs, d, n_outputs * count);
+  Matrix scores(kReferenceRows, W.cols());
+  F.setZero();
+  for (Index i0 = 0; i0 < n; i0 += kReferenceRows) {
+    const Index used = std::min(kReferenceRows, n - i0);
+    scores.topRows(used).noalias() = x_.middleRows(i0, used).template cast<double>() * W;
+    for (Index p = 0; p < count; ++p) {
+      for (Index i = 0; i < used; ++i) {
+        if (!patterns_.bit(i0 + i, blocks[p])) continue;
+        for (Index k = 0; k < n_outputs; ++k) F(i0 + i, k) += scores(i, p * n_outputs + k);
+      }
+    }
+  }
+}
+
+template class MaskedDesign<float>;
+template class MaskedDesign<double>;
+
+}  // namespace cvxnn
