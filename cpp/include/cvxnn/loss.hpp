@@ -1,0 +1,58 @@
+// Losses: everything the solvers and the duality gap need to know of one.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "cvxnn/types.hpp"
+
+namespace cvxnn {
+
+// L(F) = sum_i omega_i l(F_i, y_i) with omega_i = s_i / n, sum omega_i = 1, for sample weights s_i
+// of mean one. F, Y: n_samples x n_outputs, the loss summed over outputs.
+//
+// The dual variable is Theta = -grad L(F). The dual objective is d(Theta) = -L*(-Theta), on a
+// domain that is closed under shrinking towards zero (Fenchel duality; Pilanci and Ergen 2020, sec.
+// 3).
+class Loss {
+ public:
+  Loss(Matrix y, Vector omega) : y_(std::move(y)), omega_(std::move(omega)) {}
+  virtual ~Loss() = default;
+
+  Index n_samples() const { return y_.rows(); }
+  Index n_outputs() const { return y_.cols(); }
+  const Vector& omega() const { return omega_; }
+
+  virtual double value(ConstMatrixRef F) const = 0;
+
+  // Theta = -grad L(F).
+  virtual void dual_point(ConstMatrixRef F, MatrixRef Theta) const = 0;
+
+  // d(Theta); -infinity outside the domain.
+  virtual double dual_value(ConstMatrixRef Theta) const = 0;
+
+  // L(F) + L*(-Theta) + <F, Theta> >= 0, each sample's share computed without cancellation.
+  virtual double fenchel_gap(ConstMatrixRef F, ConstMatrixRef Theta) const = 0;
+
+  // h: the curvature of a quadratic model of L at F, per sample the larger over outputs. Zero only
+  // where the gradient is zero too.
+  virtual void curvature(ConstMatrixRef F, VectorRef h) const = 0;
+
+  // l'' <= smoothness(): d is 1/smoothness() strongly concave in the metric of 1/omega.
+  virtual double smoothness() const = 0;
+
+  // True if the model of curvature() is L itself.
+  virtual bool quadratic() const = 0;
+
+  // argmax of d(s Theta) over 0 <= s <= limit, or a feasible s near it.
+  virtual double best_scale(ConstMatrixRef Theta, double limit) const = 0;
+
+ protected:
+  Matrix y_;
+  Vector omega_;
+};
+
+// name: squared, logistic, squared_hinge (y in {-1, +1}), huber. delta: where Huber turns linear.
+std::unique_ptr<Loss> make_loss(const std::string& name, Matrix y, Vector omega, double delta);
+
+}  // namespace cvxnn

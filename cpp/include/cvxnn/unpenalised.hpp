@@ -1,0 +1,41 @@
+// The unpenalised block A_0 W_0: an intercept, a linear skip connection, patterns of weight zero.
+#pragma once
+
+#include <Eigen/QR>
+
+#include "cvxnn/types.hpp"
+
+namespace cvxnn {
+
+// A_0 is dense and owned. With h the curvature of the loss model, both uses are least squares in
+// the metric of h, through one rank-revealing QR of diag(h)^(1/2) A_0.
+class Unpenalised {
+ public:
+  Unpenalised(Matrix columns, Index n_outputs);
+
+  Index size() const { return columns_.cols(); }
+  const Matrix& columns() const { return columns_; }
+  Matrix& coefs() { return coefs_; }  // size x n_outputs
+  const Matrix& coefs() const { return coefs_; }
+
+  void set_curvature(ConstVectorRef h);
+
+  // W_0 exactly minimised in the model: W_0 += delta, F += A_0 delta, R -= diag(h) A_0 delta.
+  void fit(MatrixRef F, MatrixRef R);
+
+  // Theta becomes dual feasible, A_0^T Theta = 0: the nearest point in the metric of 1/h, which
+  // changes small entries little and so stays inside the domain of the conjugate.
+  void project(MatrixRef Theta) const;
+
+ private:
+  Matrix columns_;
+  Matrix coefs_;
+  Vector root_;  // h^(1/2)
+  Vector scale_;
+  Index rank_ = 0;
+  Eigen::ColPivHouseholderQR<Matrix> qr_;
+  Matrix basis_;  // orthonormal columns, n_samples x rank
+  Matrix rotated_, delta_, shift_;
+};
+
+}  // namespace cvxnn

@@ -1,0 +1,195 @@
+#include "cvxnn/loss.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "cvxnn/errors.hpp"
+
+namespace cvxnn {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+double log1pexp(double z) {
+  return z > 0.0 ? z + std::log1p(std::exp(-z)) : std::log1p(std::exp(z));
+}
+
+double sigmoid(double z) {
+  if (z >= 0.0) return 1.0 / (1.0 + std::exp(-z));
+  const double e = std::exp(z);
+  return e / (1.0 + e);
+}
+
+double x_log_x(double x) { return x > 0.0 ? x * std::log(x) : 0.0; }
+
+// A scalar loss l(f, y) is a class with static members of one sample; v = Theta / omega = -l'(f).
+struct Squared {
+  static constexpr double kSmoothness = 1.0;
+  static constexpr bool kQuadratic = true;
+  double value(double f, double y) const { return 0.5 * (f - y) * (f - y); }
+  double dual(double f, double y) const { return y - f; }
+  double conjugate(double v, double y) const { return y * v - 0.5 * v * v; }
+  double gap(double f, double v, double y) const { return 0.5 * (f - y + v) * (f - y + v); }
+  double curvature(double, double) const { return 1.0; }
+};
+
+// log(1 + exp(-y f)); conjugate: the entropy of a = y v in [0, 1]; gap: KL(a || sigmoid(-y f)).
+struct Logistic {
+  static constexpr double kSmoothness = 0.25;
+  static constexpr bool kQuadratic = false;
+  double value(double f, double y) const { return log1pexp(-y * f); }
+  double dual(double f, double y) const { return y * sigmoid(-y * f); }
+  double conjugate(double v, double y) const {
+    const double a = y * v;
+    if (a < 0.0 || a > 1.0) return -kInfinity;
+    return -x_log_x(a) - (1.0 - a) * (a < 1.0 ? std::log1p(-a) : 0.0);
+  }
+  double gap(double f, double v, double y) const {
+    const double a = y * v, z = -y * f;
+    if (a < 0.0 || a > 1.0) return kInfinity;
+    const double on = a > 0.0 ? a * (std::log(a) + log1pexp(-z)) : 0.0;
+    const double off = a < 1.0 ? (1.0 - a) * (std::log1p(-a) + log1pexp(z)) : 0.0;
+    return std::max(0.0, on + off);
+  }
+  double curvature(double f, double y) const {
+    const double p = sigmoid(y * f);
+    return p * (1.0 - p);
+  }
+};
+
+// max(0, 1 - y f)^2 / 2; a = y v >= 0.
+struct SquaredHinge {
+  static constexpr double kSmoothness = 1.0;
+  static constexpr bool kQuadratic = false;
+  double value(double f, double y) const {
+    const double m = std::max(0.0, 1.0 - y * f);
+    return 0.5 * m * m;
+  }
+  double dual(double f, double y) const { return y * std::max(0.0, 1.0 - y * f); }
+  double conjugate(double v, double y) const {
+    const double a = y * v;
+    return a < 0.0 ? -kInfinity : a - 0.5 * a * a;
+  }
+  double gap(double f, double v, double y) const {
+    const double a = y * v, m = 1.0 - y * f;
+    if (a < 0.0) return kInfinity;
+    return m > 0.0 ? 0.5 * (m - a) * (m - a) : a * (0.5 * a - m);
+  }
+  double curvature(double f, double y) const { return y * f < 1.0 ? 1.0 : 0.0; }
+};
+
+// t^2 / 2 for |t| <= delta, delta |t| - delta^2 / 2 beyond, t = f - y; |v| <= delta. The curvature
+// is that of the tangent majoriser: l'' vanishes on the linear part, where the gradient does not.
+struct Huber {
+  static constexpr double kSmoothness = 1.0;
+  static constexpr bool kQuadratic = false;
+  double delta;
+  double value(double f, double y) const {
+    const double t = std::abs(f - y);
+    return t <= delta ? 0.5 * t * t : delta * (t - 0.5 * delta);
+  }
+  double dual(double f, double y) const { return std::clamp(y - f, -delta, delta); }
+  double conjugate(double v, double y) const {
+    return std::abs(v) > delta ? -kInfinity : y * v - 0.5 * v * v;
+  }
+  double gap(double f, double v, double y) const {
+    const double t = f - y;
+    if (std::abs(v) > delta) return kInfinity;
+    if (std::abs(t) <= delta) return 0.5 * (t + v) * (t + v);
+    const double u = t > 0.0 ? v : -v;
+    return (delta + u) * (std::abs(t) - 0.5 * (delta - u));
+  }
+  double curvature(double f, double y) const {
+    return std::min(1.0, delta / std::max(delta, std::abs(f - y)));
+  }
+};
+
+template <class Scalar>
+class Separable final : public Loss {
+ public:
+  Separable(Scalar scalar, Matrix y, Vector omega)
+      : Loss(std::move(y), std::move(omega)), scalar_(scalar) {}
+
+  double value(ConstMatrixRef F) const override {
+    double sum = 0.0;
+    for_each([&](Index i, Index k) { sum += omega_[i] * scalar_.value(F(i, k), y_(i, k)); });
+    return sum;
+  }
+
+  void dual_point(ConstMatrixRef F, MatrixRef Theta) const override {
+    for_each([&](Index i, Index k) { Theta(i, k) = omega_[i] * scalar_.dual(F(i, k), y_(i, k)); });
+  }
+
+  double dual_value(ConstMatrixRef Theta) const override {
+    double sum = 0.0;
+    for_each_weighted([&](Index i, Index k) {
+      sum += omega_[i] * scalar_.conjugate(Theta(i, k) / omega_[i], y_(i, k));
+    });
+    return sum;
+  }
+
+  double fenchel_gap(ConstMatrixRef F, ConstMatrixRef Theta) const override {
+    double sum = 0.0;
+    for_each_weighted([&](Index i, Index k) {
+      sum += omega_[i] * scalar_.gap(F(i, k), Theta(i, k) / omega_[i], y_(i, k));
+    });
+    return sum;
+  }
+
+  void curvature(ConstMatrixRef F, VectorRef h) const override {
+    h.setZero();
+    for_each([&](Index i, Index k) {
+      h[i] = std::max(h[i], omega_[i] * scalar_.curvature(F(i, k), y_(i, k)));
+    });
+  }
+
+  double smoothness() const override { return Scalar::kSmoothness; }
+  bool quadratic() const override { return Scalar::kQuadratic; }
+
+  double best_scale(ConstMatrixRef Theta, double limit) const override {
+    if constexpr (!Scalar::kQuadratic) {
+      return std::min(1.0, limit);
+    } else {
+      double linear = 0.0, square = 0.0;
+      for_each_weighted([&](Index i, Index k) {
+        linear += y_(i, k) * Theta(i, k);
+        square += Theta(i, k) * Theta(i, k) / omega_[i];
+      });
+      return square > 0.0 ? std::clamp(linear / square, 0.0, limit) : std::min(1.0, limit);
+    }
+  }
+
+ private:
+  template <class Fn>
+  void for_each(Fn&& fn) const {
+    for (Index k = 0; k < y_.cols(); ++k) {
+      for (Index i = 0; i < y_.rows(); ++i) fn(i, k);
+    }
+  }
+  template <class Fn>
+  void for_each_weighted(Fn&& fn) const {
+    for_each([&](Index i, Index k) {
+      if (omega_[i] > 0.0) fn(i, k);
+    });
+  }
+
+  Scalar scalar_;
+};
+
+template <class Scalar>
+std::unique_ptr<Loss> make(Scalar scalar, Matrix y, Vector omega) {
+  return std::make_unique<Separable<Scalar>>(scalar, std::move(y), std::move(omega));
+}
+
+}  // namespace
+
+std::unique_ptr<Loss> make_loss(const std::string& name, Matrix y, Vector omega, double delta) {
+  if (name == "squared") return make(Squared{}, std::move(y), std::move(omega));
+  if (name == "logistic") return make(Logistic{}, std::move(y), std::move(omega));
+  if (name == "squared_hinge") return make(SquaredHinge{}, std::move(y), std::move(omega));
+  if (name == "huber") return make(Huber{delta}, std::move(y), std::move(omega));
+  throw InvalidArgument("unknown loss '" + name + "'");
+}
+
+}  // namespace cvxnn

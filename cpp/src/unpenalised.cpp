@@ -1,0 +1,52 @@
+#include "cvxnn/unpenalised.hpp"
+
+namespace cvxnn {
+
+Unpenalised::Unpenalised(Matrix columns, Index n_outputs)
+    : columns_(std::move(columns)),
+      coefs_(Matrix::Zero(columns_.cols(), n_outputs)),
+      delta_(columns_.cols(), n_outputs),
+      shift_(columns_.rows(), n_outputs) {}
+
+void Unpenalised::set_curvature(ConstVectorRef h) {
+  if (size() == 0) return;
+  root_ = h.cwiseSqrt();
+  Matrix weighted = root_.asDiagonal() * columns_;
+  // Equal column norms: the rank must not depend on the units of a feature.
+  scale_ = weighted.colwise().norm();
+  scale_ = (scale_.array() > 0.0).select(scale_.cwiseInverse(), 0.0);
+  weighted = weighted * scale_.asDiagonal();
+  qr_.compute(weighted);
+  rank_ = qr_.rank();
+  basis_ = Matrix::Identity(columns_.rows(), rank_);
+  basis_.applyOnTheLeft(qr_.householderQ());
+  rotated_.resize(rank_, coefs_.cols());
+}
+
+void Unpenalised::fit(MatrixRef F, MatrixRef R) {
+  if (size() == 0) return;
+  shift_ = (root_.array() > 0.0).select(root_.cwiseInverse(), 0.0).asDiagonal() * R;
+  rotated_.noalias() = basis_.transpose() * shift_;
+  qr_.matrixR().topLeftCorner(rank_, rank_).triangularView<Eigen::Upper>().solveInPlace(rotated_);
+  delta_.setZero();
+  for (Index j = 0; j < rank_; ++j) {
+    const Index column = qr_.colsPermutation().indices()[j];
+    delta_.row(column) = scale_[column] * rotated_.row(j);
+  }
+  coefs_ += delta_;
+  shift_.noalias() = columns_ * delta_;
+  F += shift_;
+  R.noalias() -= root_.cwiseAbs2().asDiagonal() * shift_;
+}
+
+void Unpenalised::project(MatrixRef Theta) const {
+  if (size() == 0) return;
+  const Vector inverse = (root_.array() > 0.0).select(root_.cwiseInverse(), 0.0);
+  Matrix phi = inverse.asDiagonal() * Theta;
+  for (int pass = 0; pass < 2; ++pass) {  // the second removes the rounding of the first
+    phi -= basis_ * (basis_.transpose() * phi);
+  }
+  Theta = root_.asDiagonal() * phi;
+}
+
+}  // namespace cvxnn
