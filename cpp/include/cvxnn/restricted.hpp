@@ -1,0 +1,61 @@
+// The problem restricted to a working set, and its inner solver.
+#pragma once
+
+#include "cvxnn/bcd.hpp"
+#include "cvxnn/control.hpp"
+#include "cvxnn/loss.hpp"
+#include "cvxnn/unpenalised.hpp"
+#include "cvxnn/working_set.hpp"
+
+namespace cvxnn {
+
+// min L(F) + sum_j alphas_j ||W_j|| over the working set and the unpenalised block: block
+// coordinate descent on a quadratic model of the loss, once for the squared loss, else within
+// proximal Newton steps with a line search (Lee, Sun and Saunders 2014).
+class RestrictedProblem {
+ public:
+  RestrictedProblem(const Operator& op, const Loss& loss, Matrix free_columns, int n_threads);
+
+  WorkingSet working;
+  Unpenalised free;
+  Precision precision = Precision::standard;
+
+  const Matrix& fit() const { return model_.F; }
+  Index n_epochs() const { return n_epochs_; }
+
+  // Recomputes the fit from the coefficients, without the rounding that steps accumulate.
+  void refresh_fit();
+
+  // A dual candidate at the current fit, feasible for the unpenalised block.
+  void dual_point(Matrix& Theta);
+
+  double primal() const { return objective(model_.F, working.coefs); }
+
+  // L(F) + L*(-s Theta) + <F, s Theta> + ... >= 0, where s Theta is feasible for all blocks: the
+  // gap in a form without cancellation. Theta must come from dual_point().
+  double gap(const Matrix& Theta, double scale) const;
+
+  // Lowers the objective until the gap over the working set is at most `target`, or effort runs
+  // out.
+  void minimise(double target, Control& control);
+
+ private:
+  void set_model();
+  void minimise_model(double target, Index max_epochs, Control& control);
+  double objective(ConstMatrixRef F, const Vector& coefs) const;
+  double restricted_gap(Control& control);
+  bool line_search();
+  void remember();
+
+  const Operator& op_;
+  const Loss& loss_;
+  BlockDescent descent_;
+  QuadraticModel model_;  // model_.F is the fit
+  bool curvature_set_ = false;
+  Matrix theta_, scaled_;
+  Matrix F0_, free0_;  // where a Newton step began
+  Vector coefs0_, gradients_;
+  Index n_epochs_ = 0;
+};
+
+}  // namespace cvxnn

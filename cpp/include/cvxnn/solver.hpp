@@ -1,0 +1,70 @@
+// The engine: a working-set loop around the restricted problem, stopped by the duality gap alone.
+#pragma once
+
+#include <vector>
+
+#include "cvxnn/certificate.hpp"
+#include "cvxnn/control.hpp"
+#include "cvxnn/loss.hpp"
+#include "cvxnn/operators/operator.hpp"
+#include "cvxnn/pricing.hpp"
+#include "cvxnn/restricted.hpp"
+
+namespace cvxnn {
+
+struct Settings {
+  double tol = 1e-4;      // stop at gap <= tol * primal
+  Index max_iter = 1000;  // evaluations of the gap over all blocks
+  bool screening = true;
+  int n_threads = 1;
+
+  void verify() const;
+};
+
+struct Solution {
+  Status status = Status::max_iter;
+  double alpha = 0.0;
+  Certificate certificate;
+  std::vector<Index> blocks;  // non-zero penalised ones, ascending
+  Vector coefs;               // one after the other, block_size x n_outputs each
+  Matrix free_coefs;          // of the unpenalised columns
+  Index n_iter = 0;
+  Index n_epochs = 0;
+  double seconds = 0.0;
+  std::vector<Progress> trace;
+};
+
+// min L(F) + alpha sum_b weight_b ||W_b||_F,  F = sum_b A_b W_b + A_0 W_0.
+class Solver {
+ public:
+  // weights: one a block, >= 0; a block of weight zero joins A_0, after the columns `free`.
+  // Operator and loss are views that the caller keeps alive.
+  Solver(const Operator& op, const Loss& loss, Vector weights, Matrix free, Settings settings);
+
+  // The smallest alpha at which every penalised block is zero.
+  double alpha_max(Control& control);
+
+  // Warm-started by the previous solution.
+  Solution solve(double alpha, Control& control);
+
+  // The next solve starts from these blocks.
+  void warm_start(const std::vector<Index>& blocks, const Vector& coefs, const Matrix& free_coefs);
+
+ private:
+  struct Run;  // the state of one solve
+
+  void iterate(Run& run, Control& control);
+  bool converged(Run& run, const Progress& progress, Control& control);
+  void certify_now(Run& run, Control& control);
+  void select_working_set(double alpha);
+  void collect(Solution& solution) const;
+
+  const Operator& op_;
+  const Loss& loss_;
+  Vector weights_;
+  Settings settings_;
+  RestrictedProblem restricted_;
+  Pricing pricing_;
+};
+
+}  // namespace cvxnn

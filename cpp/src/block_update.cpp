@@ -1,0 +1,78 @@
+#include "cvxnn/block_update.hpp"
+
+#include <Eigen/Eigenvalues>
+#include <cmath>
+#include <limits>
+
+namespace cvxnn {
+namespace {
+
+// Directions below this share of the largest eigenvalue are outside the numerical range of A_b. The
+// linear term lies in that range, so what it has there is rounding.
+constexpr double kRangeTolerance = 1e-13;
+
+// A power iteration bounds a little from below; the factor makes the bound safe.
+double largest_eigenvalue(ConstMatrixRef gram) {
+  Vector v = gram.rowwise().norm();
+  double value = 0.0;
+  for (int k = 0; k < 200 && v.norm() > 0.0; ++k) {
+    v.normalize();
+    const Vector w = gram * v;
+    const double next = w.norm();
+    v = w;
+    if (next <= value * (1.0 + 1e-6)) break;
+    value = next;
+  }
+  return std::min(1.02 * value, gram.norm());
+}
+
+}  // namespace
+
+BlockSpectrum decompose(ConstMatrixRef gram) {
+  BlockSpectrum spectrum;
+  if (gram.rows() > kExactBlockSize) {
+    spectrum.values = Vector::Constant(gram.rows(), largest_eigenvalue(gram));
+    return spectrum;
+  }
+  const Eigen::SelfAdjointEigenSolver<Matrix> eigen(gram);
+  spectrum.values = eigen.eigenvalues();
+  spectrum.vectors = eigen.eigenvectors();
+  const double cut = kRangeTolerance * spectrum.values.maxCoeff();
+  spectrum.values = (spectrum.values.array() > cut).select(spectrum.values, 0.0);
+  return spectrum;
+}
+
+// Newton on 1/sqrt(phi) - 1, which is concave and increasing (the secular function of a trust
+// region; More and Sorensen 1983): from the left it climbs to the root without overshooting.
+double block_norm(ConstVectorRef values, ConstMatrixRef B, double a) {
+  constexpr int kMaxSteps = 64;
+  constexpr double kTolerance = 1e-15;
+  double eta = (B.norm() - a) / values.maxCoeff();
+  for (int step = 0; step < kMaxSteps; ++step) {
+    double phi = 0.0, slope = 0.0;
+    for (Index k = 0; k < values.size(); ++k) {
+      const double inverse = 1.0 / (values[k] * eta + a);
+      const double term = B.row(k).squaredNorm() * inverse * inverse;
+      phi += term;
+      slope += term * values[k] * inverse;
+    }
+    // d(phi^-1/2) = phi^-3/2 slope; step = (1 - phi^-1/2) / that.
+    const double delta = (std::sqrt(phi) - 1.0) * phi / slope;
+    if (!(delta > kTolerance * eta)) break;
+    eta += delta;
+  }
+  return eta;
+}
+
+void update_block(const BlockSpectrum& spectrum, ConstMatrixRef B, double a, MatrixRef Z) {
+  if (a > 0.0 && B.norm() <= a) {
+    Z.setZero();
+    return;
+  }
+  const double eta = block_norm(spectrum.values, B, a);
+  for (Index k = 0; k < Z.rows(); ++k) {
+    Z.row(k) = B.row(k) * (eta / (spectrum.values[k] * eta + a));
+  }
+}
+
+}  // namespace cvxnn

@@ -1,0 +1,88 @@
+#include "cvxnn/certificate.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "cvxnn/threads.hpp"
+
+namespace cvxnn {
+namespace {
+
+constexpr Index kBlocksPerTask = 64;
+constexpr Index kTasksPerPoll = 16;
+
+// An unpenalised block leaves no slack: Theta must be orthogonal to its columns, to rounding.
+bool orthogonal(ConstMatrixRef columns, ConstMatrixRef Theta) {
+  constexpr double kTolerance = 1e-9;
+  for (Index j = 0; j < columns.cols(); ++j) {
+    const double scale = columns.col(j).norm() * Theta.norm();
+    if ((columns.col(j).transpose() * Theta).norm() > kTolerance * scale) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+double reference_dual_norm(const Operator& op, ConstVectorRef weights, ConstMatrixRef Theta,
+                           int n_threads, Control& control) {
+  const Index n_blocks = op.n_blocks();
+  const Index n_tasks = (n_blocks + kBlocksPerTask - 1) / kBlocksPerTask;
+  std::vector<double> largest(n_tasks, 0.0);
+  for (Index wave = 0; wave < n_tasks; wave += kTasksPerPoll) {
+    parallel_for(std::min(kTasksPerPoll, n_tasks - wave), n_threads, [&](Index t, int) {
+      const Index task = wave + t, first = task * kBlocksPerTask;
+      const Index count = std::min(kBlocksPerTask, n_blocks - first);
+      Index size = 0;
+      for (Index b = first; b < first + count; ++b) size += op.block_size(b);
+      Vector gradients(size * Theta.cols());
+      op.reference_gradients(first, count, Theta, gradients.data());
+      Index start = 0;
+      for (Index b = first; b < first + count; ++b) {
+        const Index length = op.block_size(b) * Theta.cols();
+        if (weights[b] > 0.0) {
+          const double norm = gradients.segment(start, length).norm() / weights[b];
+          largest[task] = std::max(largest[task], norm);
+        }
+        start += length;
+      }
+    });
+    control.poll_signals();
+  }
+  return *std::max_element(largest.begin(), largest.end());
+}
+
+Certificate certify(const Operator& op, const Loss& loss, ConstVectorRef weights, double alpha,
+                    const std::vector<Index>& blocks, const Vector& coefs, const Unpenalised& free,
+                    Matrix Theta, int n_threads, Control& control) {
+  Matrix penalised(op.n_samples(), loss.n_outputs());
+  op.reference_forward(blocks, coefs.data(), penalised);
+  Matrix F = penalised;
+  if (free.size() > 0) F += free.columns() * free.coefs();
+  double penalty = 0.0;
+  Index start = 0;
+  for (const Index b : blocks) {
+    const Index length = op.block_size(b) * loss.n_outputs();
+    penalty += alpha * weights[b] * coefs.segment(start, length).norm();
+    start += length;
+  }
+
+  Certificate result;
+  result.primal = loss.value(F) + penalty;
+
+  free.project(Theta);
+  const double dual_norm = reference_dual_norm(op, weights, Theta, n_threads, control);
+  const double limit =
+      dual_norm > 0.0 ? alpha / dual_norm : std::numeric_limits<double>::infinity();
+  Theta *= loss.best_scale(Theta, limit);
+  // d(Theta) = L(F) - <F, Theta> - (Fenchel gap): for F in the model's range <F, Theta> is a sum
+  // over blocks, so the gap is a sum of non-negative terms and keeps its relative accuracy as it
+  // closes.
+  double gap = loss.fenchel_gap(F, Theta) + penalty - penalised.cwiseProduct(Theta).sum();
+  if (!std::isfinite(gap) || !orthogonal(free.columns(), Theta)) gap = result.primal;
+  result.gap = std::clamp(gap, 0.0, result.primal);
+  result.dual = result.primal - result.gap;
+  return result;
+}
+
+}  // namespace cvxnn

@@ -1,0 +1,136 @@
+#include "cvxnn/restricted.hpp"
+
+#include <algorithm>
+#include <limits>
+
+namespace cvxnn {
+namespace {
+constexpr Index kMaxEpochs = 500;   // of the squared loss
+constexpr Index kModelEpochs = 50;  // of one Newton step
+constexpr Index kMaxNewtonSteps = 20;
+constexpr double kModelShare = 0.1;  // of the target that a Newton step's model is solved to
+}  // namespace
+
+RestrictedProblem::RestrictedProblem(const Operator& op, const Loss& loss, Matrix free_columns,
+                                     int n_threads)
+    : free(std::move(free_columns), loss.n_outputs()),
+      op_(op),
+      loss_(loss),
+      descent_(op, n_threads) {
+  working.n_outputs = loss.n_outputs();
+  working.starts = {0};
+  model_.resize(op.n_samples(), loss.n_outputs());
+}
+
+void RestrictedProblem::set_model() {
+  model_.F0 = model_.F;
+  loss_.dual_point(model_.F, model_.Theta0);
+  model_.R = model_.Theta0;
+  if (curvature_set_ && loss_.quadratic()) return;
+  loss_.curvature(model_.F, model_.h);
+  free.set_curvature(model_.h);
+  descent_.clear();
+  curvature_set_ = true;
+}
+
+void RestrictedProblem::refresh_fit() {
+  op_.forward(working.blocks, working.coefs.data(), precision, model_.F);
+  if (free.size() > 0) model_.F.noalias() += free.columns() * free.coefs();
+}
+
+void RestrictedProblem::dual_point(Matrix& Theta) {
+  set_model();
+  Theta = model_.Theta0;
+  free.project(Theta);
+}
+
+double RestrictedProblem::objective(ConstMatrixRef F, const Vector& coefs) const {
+  double sum = loss_.value(F);
+  for (Index j = 0; j < working.size(); ++j) {
+    sum += working.alphas[j] * working.block(coefs, j).norm();
+  }
+  return sum;
+}
+
+// <F, Theta> is the penalised part's alone, for Theta is orthogonal to the unpenalised columns.
+double RestrictedProblem::gap(const Matrix& Theta, double scale) const {
+  const Matrix scaled = scale * Theta;
+  double gap = loss_.fenchel_gap(model_.F, scaled) + working.penalty();
+  if (free.size() > 0) {
+    gap -= (model_.F - free.columns() * free.coefs()).cwiseProduct(scaled).sum();
+  } else {
+    gap -= model_.F.cwiseProduct(scaled).sum();
+  }
+  return std::max(0.0, gap);
+}
+
+double RestrictedProblem::restricted_gap(Control& control) {
+  dual_point(theta_);
+  gradients_.resize(working.coefs.size());
+  op_.gradients(working.blocks, theta_, precision, control, gradients_.data());
+  double limit = std::numeric_limits<double>::infinity();
+  for (Index j = 0; j < working.size(); ++j) {
+    const double norm = working.block(gradients_, j).norm();
+    if (norm > 0.0) limit = std::min(limit, working.alphas[j] / norm);
+  }
+  return gap(theta_, loss_.best_scale(theta_, limit));
+}
+
+void RestrictedProblem::remember() {
+  F0_ = model_.F;
+  free0_ = free.coefs();
+  coefs0_ = working.coefs;
+}
+
+// Back towards the remembered point until the decrease is a fair share of what the model promised
+// (Tseng and Yun 2009, eq. 8). False, and back at that point, where nothing decreases any more.
+bool RestrictedProblem::line_search() {
+  constexpr double kSufficient = 1e-4;
+  constexpr int kHalvings = 40;
+  const Matrix dF = model_.F - F0_, dfree = free.coefs() - free0_;
+  const Vector dcoefs = working.coefs - coefs0_;
+  const double before = objective(F0_, coefs0_);
+  double promised = -dF.cwiseProduct(model_.Theta0).sum();
+  for (Index j = 0; j < working.size(); ++j) {
+    promised += working.alphas[j] *
+                (working.block(working.coefs, j).norm() - working.block(coefs0_, j).norm());
+  }
+  double t = 1.0;
+  for (int k = 0; k < kHalvings; ++k, t *= 0.5) {
+    model_.F = F0_ + t * dF;
+    working.coefs = coefs0_ + t * dcoefs;
+    const double after = primal();
+    if (after < before && after <= before + kSufficient * t * promised) {
+      free.coefs() = free0_ + t * dfree;
+      return true;
+    }
+  }
+  model_.F = F0_;
+  working.coefs = coefs0_;
+  free.coefs() = free0_;
+  return false;
+}
+
+void RestrictedProblem::minimise_model(double target, Index max_epochs, Control& control) {
+  n_epochs_ += descent_.minimise(working, free, model_, precision, target, max_epochs, control);
+}
+
+void RestrictedProblem::minimise(double target, Control& control) {
+  set_model();
+  if (loss_.quadratic()) {
+    minimise_model(target, kMaxEpochs, control);
+    return;
+  }
+  for (Index step = 0; step < kMaxNewtonSteps; ++step) {
+    remember();
+    try {
+      minimise_model(kModelShare * target, kModelEpochs, control);
+    } catch (const StopRequest&) {
+      line_search();
+      throw;
+    }
+    if (!line_search() || restricted_gap(control) <= target) return;
+  }
+}
+
+}  // namespace cvxnn

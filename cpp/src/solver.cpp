@@ -1,0 +1,229 @@
+#include "cvxnn/solver.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "cvxnn/errors.hpp"
+
+namespace cvxnn {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr Index kMinGrowth = 10;  // violators added to the working set at once
+constexpr Index kPatience = 8;    // iterations without progress before a solve has stalled
+constexpr double kRestrictedShare =
+    0.1;  // of the gap, down to which a restricted problem is solved
+
+// `free` and the blocks of weight zero, side by side.
+Matrix unpenalised_columns(const Operator& op, ConstVectorRef weights, const Matrix& free) {
+  Index size = free.cols();
+  for (Index b = 0; b < weights.size(); ++b) {
+    if (weights[b] == 0.0) size += op.block_size(b);
+  }
+  Matrix columns(op.n_samples(), size);
+  columns.leftCols(free.cols()) = free;
+  Index start = free.cols();
+  for (Index b = 0; b < weights.size(); ++b) {
+    if (weights[b] != 0.0) continue;
+    op.dense_block(b, columns.middleCols(start, op.block_size(b)));
+    start += op.block_size(b);
+  }
+  return columns;
+}
+
+}  // namespace
+
+void Settings::verify() const {
+  require(tol > 0.0, "tol must be positive, got " + std::to_string(tol));
+  require(max_iter >= 1, "max_iter must be >= 1, got " + std::to_string(max_iter));
+}
+
+struct Solver::Run {
+  Solution solution;
+  Matrix theta;            // at the current fit
+  Matrix best_theta;       // of the highest lower bound so far
+  double best_dual = 0.0;  // every loss is non-negative
+  double tol = 0.0;        // of the loop; tightened where the certificate disagrees
+  double lowest_primal = kInfinity, lowest_gap = kInfinity;
+  Index idle = 0;  // iterations since either fell
+};
+
+Solver::Solver(const Operator& op, const Loss& loss, Vector weights, Matrix free, Settings settings)
+    : op_(op),
+      loss_(loss),
+      weights_(std::move(weights)),
+      settings_(settings),
+      restricted_(op, loss, unpenalised_columns(op, weights_, free), settings.n_threads),
+      pricing_(op, weights_, loss.omega(), loss.n_outputs()) {
+  settings_.verify();
+}
+
+double Solver::alpha_max(Control& control) {
+  restricted_.working.reset(op_, {}, weights_, 1.0);
+  restricted_.refresh_fit();
+  restricted_.minimise(0.0, control);
+  Matrix theta;
+  restricted_.dual_point(theta);
+  return reference_dual_norm(op_, weights_, theta, settings_.n_threads, control);
+}
+
+void Solver::warm_start(const std::vector<Index>& blocks, const Vector& coefs,
+                        const Matrix& free_coefs) {
+  WorkingSet& working = restricted_.working;
+  working.reset(op_, blocks, weights_, 1.0);
+  require(coefs.size() == working.coefs.size() && free_coefs.rows() == restricted_.free.size() &&
+              free_coefs.cols() == loss_.n_outputs(),
+          "init does not fit this problem");
+  working.coefs = coefs;
+  restricted_.free.coefs() = free_coefs;
+}
+
+// The non-zero blocks that are still candidates, and at most as many of the worst violators.
+void Solver::select_working_set(double alpha) {
+  WorkingSet& working = restricted_.working;
+  std::vector<Index> next;
+  for (Index j = 0; j < working.size(); ++j) {
+    if (working.active(j) && pricing_.candidate(working.blocks[j])) {
+      next.push_back(working.blocks[j]);
+    }
+  }
+  const Index growth = std::max(kMinGrowth, static_cast<Index>(next.size()));
+  const std::vector<Index> violators = pricing_.violators(alpha, next, growth);
+  next.insert(next.end(), violators.begin(), violators.end());
+  working.reset(op_, next, weights_, alpha);
+}
+
+void Solver::certify_now(Run& run, Control& control) {
+  const WorkingSet& working = restricted_.working;
+  const Matrix& theta = run.best_theta.size() > 0 ? run.best_theta : run.theta;
+  run.solution.certificate =
+      certify(op_, loss_, weights_, run.solution.alpha, working.blocks, working.coefs,
+              restricted_.free, theta, settings_.n_threads, control);
+}
+
+// Decides whether to stop, on the certificate alone.
+bool Solver::converged(Run& run, const Progress& progress, Control& control) {
+  const bool progressed =
+      progress.primal < run.lowest_primal * (1.0 - 1e-14) || progress.gap < 0.9 * run.lowest_gap;
+  run.idle = progressed ? 0 : run.idle + 1;
+  run.lowest_primal = std::min(run.lowest_primal, progress.primal);
+  run.lowest_gap = std::min(run.lowest_gap, progress.gap);
+  const bool idle = run.idle >= kPatience;
+  if (progress.gap > run.tol * progress.primal && !idle) return false;
+
+  certify_now(run, control);
+  const Certificate& certificate = run.solution.certificate;
+  if (certificate.gap <= settings_.tol * certificate.primal) {
+    run.solution.status = Status::optimal;
+    return true;
+  }
+  // The arithmetic of the loop was not enough. Float tables give way to double ones; then the loop
+  // aims lower than it was asked to.
+  if (restricted_.precision == Precision::standard) {
+    restricted_.precision = Precision::accurate;
+    run.best_dual = 0.0;
+    run.lowest_gap = kInfinity;
+  } else if (idle) {
+    run.solution.status = Status::stalled;
+    return true;
+  }
+  run.tol *= 0.5;
+  run.idle = 0;
+  return false;
+}
+
+void Solver::iterate(Run& run, Control& control) {
+  Solution& solution = run.solution;
+  const double alpha = solution.alpha;
+  while (solution.n_iter < settings_.max_iter) {
+    ++solution.n_iter;
+    restricted_.refresh_fit();
+    restricted_.dual_point(run.theta);
+    const double primal = restricted_.primal();
+    if (!std::isfinite(primal)) throw StopRequest{Status::numerical_error};
+    const double norm = pricing_.price(run.theta, restricted_.precision, control);
+    const double scale = loss_.best_scale(run.theta, norm > 0.0 ? alpha / norm : kInfinity);
+    const double dual = primal - restricted_.gap(run.theta, scale);
+    const bool best = dual >= run.best_dual;
+    if (best) {
+      run.best_dual = dual;
+      run.best_theta = run.theta;
+    }
+
+    const Progress progress{solution.n_iter,
+                            primal,
+                            run.best_dual,
+                            std::max(0.0, primal - run.best_dual),
+                            restricted_.working.n_active(),
+                            restricted_.working.size(),
+                            alpha,
+                            control.elapsed()};
+    solution.trace.push_back(progress);
+    control.report(progress);
+    control.poll();
+    if (converged(run, progress, control)) return;
+
+    if (settings_.screening && best) {
+      const double radius = std::sqrt(2.0 * loss_.smoothness() * progress.gap);
+      pricing_.screen(scale, radius, alpha);
+    }
+    select_working_set(alpha);
+    restricted_.refresh_fit();
+    restricted_.minimise(std::max(0.5 * run.tol * primal, kRestrictedShare * progress.gap),
+                         control);
+  }
+  solution.status = Status::max_iter;
+}
+
+void Solver::collect(Solution& solution) const {
+  const WorkingSet& working = restricted_.working;
+  std::vector<Index> order;
+  for (Index j = 0; j < working.size(); ++j) {
+    if (working.active(j)) order.push_back(j);
+  }
+  std::sort(order.begin(), order.end(),
+            [&](Index a, Index b) { return working.blocks[a] < working.blocks[b]; });
+  std::vector<double> coefs;
+  for (const Index j : order) {
+    solution.blocks.push_back(working.blocks[j]);
+    const auto block = working.block(working.coefs, j);
+    coefs.insert(coefs.end(), block.data(), block.data() + block.size());
+  }
+  solution.coefs = Eigen::Map<const Vector>(coefs.data(), static_cast<Index>(coefs.size()));
+  solution.free_coefs = restricted_.free.coefs();
+}
+
+Solution Solver::solve(double alpha, Control& control) {
+  require(alpha > 0.0 && std::isfinite(alpha),
+          "alpha must be positive and finite, got " + std::to_string(alpha));
+  const double start = control.elapsed();
+  const Index epochs = restricted_.n_epochs();
+  Run run;
+  run.solution.alpha = alpha;
+  run.tol = settings_.tol;
+  pricing_.reset();
+  restricted_.precision = Precision::standard;
+  WorkingSet& working = restricted_.working;
+  working.reset(op_, std::vector<Index>(working.blocks), weights_, alpha);
+  try {
+    iterate(run, control);
+  } catch (const StopRequest& stop) {
+    run.solution.status = stop.status;
+  }
+  if (run.solution.status == Status::numerical_error) {
+    working.reset(op_, {}, weights_, alpha);
+    restricted_.free.coefs().setZero();
+  }
+  if (run.solution.status != Status::optimal && run.solution.status != Status::stalled) {
+    if (run.theta.size() == 0) restricted_.refresh_fit(), restricted_.dual_point(run.theta);
+    certify_now(run, control);
+  }
+  collect(run.solution);
+  run.solution.n_epochs = restricted_.n_epochs() - epochs;
+  run.solution.seconds = control.elapsed() - start;
+  return std::move(run.solution);
+}
+
+}  // namespace cvxnn
