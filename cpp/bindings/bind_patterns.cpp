@@ -1,0 +1,81 @@
+#include <numeric>
+
+#include "bindings.hpp"
+#include "cvxnn/operators/masked.hpp"
+#include "cvxnn/patterns.hpp"
+
+namespace cvxnn::bindings {
+namespace {
+
+template <class T>
+void bind_dtype(py::module_& m) {
+  m.def(
+      "pack_patterns",
+      [](const CArray<T>& x, const CArray<double>& gates, CArray<Word>& words, int n_threads) {
+        const DataMap<T> samples = data_map(x);
+        const DataMap<double> columns = data_map(gates);
+        Word* out = words.mutable_data();
+        py::gil_scoped_release release;
+        pack_patterns(samples, columns, Vector(), n_threads, out);
+      },
+      py::arg("x").noconvert(), py::arg("gates").noconvert(), py::arg("words").noconvert(),
+      py::kw_only(), py::arg("n_threads"), "Writes the packed patterns of all gates into words.");
+
+  m.def(
+      "masked_gradients",
+      [](const CArray<T>& x, const CArray<Word>& words, const Eigen::Ref<const Matrix>& residual,
+         int n_threads, bool accurate) {
+        const MaskedDesign<T> design(data_map(x), pattern_view(words, x.shape(0)), n_threads);
+        CArray<double> out({design.n_blocks(), Index{residual.cols()}, Index{x.shape(1)}});
+        double* data = out.mutable_data();
+        py::gil_scoped_release release;
+        std::vector<Index> all(design.n_blocks());
+        std::iota(all.begin(), all.end(), Index{0});
+        Control control;
+        design.gradients(all, residual, accurate ? Precision::accurate : Precision::standard,
+                         control, data);
+        return out;
+      },
+      py::arg("x").noconvert(), py::arg("words").noconvert(), py::arg("residual").noconvert(),
+      py::kw_only(), py::arg("n_threads"), py::arg("accurate") = false,
+      "X^T D_p R for every pattern: (n_patterns, n_outputs, n_features).");
+
+  m.def(
+      "masked_forward",
+      [](const CArray<T>& x, const CArray<Word>& words, const std::vector<Index>& blocks,
+         const CArray<double>& coefs, int n_threads, bool accurate) {
+        const MaskedDesign<T> design(data_map(x), pattern_view(words, x.shape(0)), n_threads);
+        Matrix fit(x.shape(0), coefs.shape(1));
+        py::gil_scoped_release release;
+        design.forward(blocks, coefs.data(), accurate ? Precision::accurate : Precision::standard,
+                       fit);
+        return fit;
+      },
+      py::arg("x").noconvert(), py::arg("words").noconvert(), py::arg("blocks"),
+      py::arg("coefs").noconvert(), py::kw_only(), py::arg("n_threads"),
+      py::arg("accurate") = false,
+      "sum_j D_{blocks[j]} X coefs[j].T for coefs (n_blocks, n_outputs, n_features).");
+}
+
+}  // namespace
+
+void bind_patterns(py::module_& m) {
+  bind_dtype<float>(m);
+  bind_dtype<double>(m);
+  m.def(
+      "unique_patterns",
+      [](CArray<Word>& words, Index n_samples) {
+        Word* data = words.mutable_data();
+        const Index n_patterns = words.shape(1);
+        std::vector<Index> kept;
+        {
+          py::gil_scoped_release release;
+          kept = unique_patterns(data, n_samples, n_patterns);
+        }
+        return CArray<Index>(static_cast<py::ssize_t>(kept.size()), kept.data());
+      },
+      py::arg("words").noconvert(), py::arg("n_samples"),
+      "Indices of the distinct non-empty patterns, whose words move to the front of the buffer.");
+}
+
+}  // namespace cvxnn::bindings

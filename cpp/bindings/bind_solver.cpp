@@ -1,0 +1,176 @@
+#include <memory>
+
+#include "bindings.hpp"
+#include "cvxnn/loss.hpp"
+#include "cvxnn/operators/dense.hpp"
+#include "cvxnn/operators/masked.hpp"
+#include "cvxnn/solver.hpp"
+
+namespace cvxnn::bindings {
+namespace {
+
+// The part of a problem that every design shares.
+struct Objective {
+  Matrix y;
+  Vector omega;
+  std::string loss;
+  double delta;
+  Vector weights;
+  Matrix free;
+};
+
+py::dict to_dict(const Progress& p) {
+  py::dict d;
+  d["iteration"] = p.iteration;
+  d["primal"] = p.primal;
+  d["dual"] = p.dual;
+  d["gap"] = p.gap;
+  d["n_active"] = p.n_active;
+  d["n_working"] = p.n_working;
+  d["alpha"] = p.alpha;
+  d["elapsed"] = p.elapsed;
+  return d;
+}
+
+py::dict to_dict(const Solution& s) {
+  py::list trace;
+  for (const Progress& p : s.trace) trace.append(to_dict(p));
+  py::dict d;
+  d["status"] = name(s.status);
+  d["alpha"] = s.alpha;
+  d["primal"] = s.certificate.primal;
+  d["dual"] = s.certificate.dual;
+  d["gap"] = s.certificate.gap;
+  d["blocks"] = CArray<Index>(static_cast<py::ssize_t>(s.blocks.size()), s.blocks.data());
+  d["coefs"] = s.coefs;
+  d["free_coefs"] = s.free_coefs;
+  d["n_iter"] = s.n_iter;
+  d["n_epochs"] = s.n_epochs;
+  d["seconds"] = s.seconds;
+  d["trace"] = trace;
+  return d;
+}
+
+Control make_control(double time_limit, const py::object& callback) {
+  Control control;
+  control.check_signals = check_signals;
+  control.time_limit = time_limit;
+  if (!callback.is_none()) {
+    control.on_progress = [callback](const Progress& progress) {
+      py::gil_scoped_acquire gil;
+      return py::bool_(callback(to_dict(progress))).cast<bool>();
+    };
+  }
+  return control;
+}
+
+struct Problem {
+  std::unique_ptr<Operator> op;
+  std::unique_ptr<Loss> loss;
+  std::unique_ptr<Solver> solver;
+
+  Problem(std::unique_ptr<Operator> design, Objective objective, const Settings& settings)
+      : op(std::move(design)),
+        loss(make_loss(objective.loss, std::move(objective.y), std::move(objective.omega),
+                       objective.delta)),
+        solver(std::make_unique<Solver>(*op, *loss, std::move(objective.weights),
+                                        std::move(objective.free), settings)) {}
+};
+
+using Init = std::optional<std::tuple<std::vector<Index>, Vector, Matrix>>;
+
+// Solves at each alpha in turn, each from the one before; ends early if a solve was stopped.
+py::list run_path(std::unique_ptr<Operator> design, Objective objective, const Settings& settings,
+                  const std::vector<double>& alphas, const Init& init, double time_limit,
+                  const py::object& callback) {
+  Control control = make_control(time_limit, callback);
+  std::vector<Solution> solutions;
+  {
+    py::gil_scoped_release release;
+    control.start();
+    Problem problem(std::move(design), std::move(objective), settings);
+    if (init) {
+      problem.solver->warm_start(std::get<0>(*init), std::get<1>(*init), std::get<2>(*init));
+    }
+    for (const double alpha : alphas) {
+      solutions.push_back(problem.solver->solve(alpha, control));
+      const Status status = solutions.back().status;
+      if (status == Status::time_limit || status == Status::callback) break;
+    }
+  }
+  py::list out;
+  for (const Solution& s : solutions) out.append(to_dict(s));
+  return out;
+}
+
+double run_alpha_max(std::unique_ptr<Operator> design, Objective objective,
+                     const Settings& settings) {
+  Control control = make_control(std::numeric_limits<double>::infinity(), py::none());
+  py::gil_scoped_release release;
+  Problem problem(std::move(design), std::move(objective), settings);
+  return problem.solver->alpha_max(control);
+}
+
+// A design is x and its own description: packed words, or the starts of groups of columns.
+template <class T>
+std::unique_ptr<Operator> masked(const CArray<T>& x, const CArray<Word>& words, int n_threads) {
+  return std::make_unique<MaskedDesign<T>>(data_map(x), pattern_view(words, x.shape(0)), n_threads);
+}
+template <class T>
+std::unique_ptr<Operator> dense(const CArray<T>& x, const std::vector<Index>& starts,
+                                int n_threads) {
+  return std::make_unique<DenseDesign<T>>(data_map(x), starts, n_threads);
+}
+
+template <class T, class Description, class Make>
+void bind_design(py::module_& m, const std::string& suffix, const char* description, Make make) {
+  m.def(("solve_" + suffix).c_str(),
+        [make](const CArray<T>& x, const Description& blocks, Matrix y, Vector omega,
+               std::string loss, double delta, Vector weights, Matrix free,
+               const std::vector<double>& alphas, double tol, Index max_iter, bool screening,
+               int n_threads, double time_limit, const py::object& callback, const Init& init) {
+          const Settings settings{tol, max_iter, screening, n_threads};
+          return run_path(make(x, blocks, n_threads),
+                          Objective{std::move(y), std::move(omega), std::move(loss), delta,
+                                    std::move(weights), std::move(free)},
+                          settings, alphas, init, time_limit, callback);
+        },
+        py::arg("x").noconvert(), py::arg(description), py::arg("y"), py::arg("omega"),
+        py::kw_only(), py::arg("loss"), py::arg("delta"), py::arg("weights"), py::arg("free"),
+        py::arg("alphas"), py::arg("tol"), py::arg("max_iter"), py::arg("screening"),
+        py::arg("n_threads"), py::arg("time_limit"), py::arg("callback"), py::arg("init"));
+  m.def(("alpha_max_" + suffix).c_str(),
+        [make](const CArray<T>& x, const Description& blocks, Matrix y, Vector omega,
+               std::string loss, double delta, Vector weights, Matrix free, int n_threads) {
+          Settings settings;
+          settings.n_threads = n_threads;
+          return run_alpha_max(make(x, blocks, n_threads),
+                               Objective{std::move(y), std::move(omega), std::move(loss), delta,
+                                         std::move(weights), std::move(free)},
+                               settings);
+        },
+        py::arg("x").noconvert(), py::arg(description), py::arg("y"), py::arg("omega"),
+        py::kw_only(), py::arg("loss"), py::arg("delta"), py::arg("weights"), py::arg("free"),
+        py::arg("n_threads"));
+}
+
+template <class T>
+void bind_dtype(py::module_& m) {
+  bind_design<T, CArray<Word>>(m, "masked", "words", masked<T>);
+  bind_design<T, std::vector<Index>>(m, "groups", "starts", dense<T>);
+}
+
+}  // namespace
+
+void bind_solver(py::module_& m) {
+  bind_dtype<float>(m);
+  bind_dtype<double>(m);
+  m.def(
+      "loss_value",
+      [](const std::string& loss, double delta, Matrix y, Vector omega, const Matrix& fit) {
+        return make_loss(loss, std::move(y), std::move(omega), delta)->value(fit);
+      },
+      py::arg("loss"), py::arg("delta"), py::arg("y"), py::arg("omega"), py::arg("fit"));
+}
+
+}  // namespace cvxnn::bindings

@@ -1,0 +1,48 @@
+// What the binding files share. Bindings convert, release the GIL and map errors; no arithmetic.
+#pragma once
+
+#include <pybind11/eigen.h>
+#include <pybind11/functional.h>
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include "cvxnn/control.hpp"
+#include "cvxnn/patterns.hpp"
+#include "cvxnn/types.hpp"
+
+namespace py = pybind11;
+
+namespace cvxnn::bindings {
+
+template <class T>
+using CArray = py::array_t<T, py::array::c_style>;
+template <class T>
+using FArray = py::array_t<T, py::array::f_style>;
+
+template <class T>
+DataMap<T> data_map(const CArray<T>& array) {
+  return DataMap<T>(array.data(), array.shape(0), array.shape(1));
+}
+
+template <class T>
+Eigen::Map<const Vector> vector_map(const CArray<T>& array) {
+  return Eigen::Map<const Vector>(array.data(), array.size());
+}
+
+inline PatternView pattern_view(const CArray<Word>& words, Index n_samples) {
+  return PatternView{words.data(), n_samples, words.shape(1)};
+}
+
+// Asks Python for pending signals; Ctrl-C leaves as KeyboardInterrupt.
+inline void check_signals() {
+  py::gil_scoped_acquire gil;
+  if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+}
+
+void bind_threads(py::module_& m);
+void bind_patterns(py::module_& m);
+void bind_solver(py::module_& m);
+void bind_network(py::module_& m);
+
+}  // namespace cvxnn::bindings
