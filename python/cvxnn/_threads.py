@@ -1,0 +1,49 @@
+"""What ``n_threads`` means."""
+
+import functools
+import os
+import warnings
+
+from cvxnn._ext import core
+from cvxnn._validation import check_count
+
+
+@functools.cache
+def _cpu_count() -> int:
+    """CPUs this process may use: affinity and control groups included."""
+    from joblib import cpu_count  # deferred: not everybody who imports cvxnn solves
+
+    return int(cpu_count())
+
+
+def effective_threads(n_threads: int | None) -> int:
+    """Return the number of threads to use.
+
+    None is OpenMP's own answer at this moment, so ``OMP_NUM_THREADS`` and ``threadpoolctl`` limits
+    hold, capped by the CPUs of the process unless ``OMP_NUM_THREADS`` is set. A positive number is
+    itself, a negative one counts from the end as in joblib.
+    """
+    if core.in_forked_child():
+        _warn_forked()
+        return 1
+    available: int = core.max_threads()
+    if "OMP_NUM_THREADS" not in os.environ:
+        available = min(available, _cpu_count())
+    if n_threads is None:
+        return max(1, available)
+    if n_threads == 0:
+        raise ValueError("n_threads must be None or a non-zero integer, got 0")
+    if n_threads < 0:
+        check_count(n_threads, "n_threads", least=-(2**31))
+        return max(1, available + 1 + int(n_threads))
+    return check_count(n_threads, "n_threads")
+
+
+@functools.cache
+def _warn_forked() -> None:
+    warnings.warn(
+        "this process was forked from one that had used threads: cvxnn runs on one thread here. "
+        "Start workers with 'spawn', 'forkserver' or joblib's loky for more.",
+        RuntimeWarning,
+        stacklevel=4,
+    )

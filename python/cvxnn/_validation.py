@@ -1,0 +1,176 @@
+"""The one place that checks and converts arguments. Everything below it may trust them.
+
+Each check raises before any work starts and names the argument, what it got and what it wants.
+"""
+
+import numbers
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Float = NDArray[np.float64]
+Data = NDArray[np.float32] | NDArray[np.float64]
+
+# Squares and their sums must stay finite, in float32 tables too.
+_LARGEST = 1e100
+_LARGEST_FLOAT32 = 1e15
+
+
+def _numeric(value: ArrayLike, name: str) -> NDArray[Any]:
+    if hasattr(value, "toarray") and hasattr(value, "nnz"):
+        raise TypeError(f"{name} must be dense, got a sparse matrix: pass {name}.toarray()")
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind in "OUS":
+            array = array.astype(np.float64)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{name} must be numeric, got {type(value).__name__}: {error}") from None
+    if array.dtype.kind == "c":
+        raise ValueError(f"{name} must be real, got complex data ({array.dtype})")
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name} must be numeric, got dtype {array.dtype}")
+    return array
+
+
+def _check_finite(array: NDArray[Any], name: str) -> None:
+    # A sum is one pass without a temporary; it also overflows for values that are merely large.
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(array.sum(dtype=np.float64)):
+            return
+    finite = np.isfinite(array)
+    if not finite.all():
+        where = tuple(int(i) for i in np.argwhere(~finite)[0])
+        raise ValueError(f"{name} contains NaN or infinity, first at index {where}")
+
+
+def _check_magnitude(array: NDArray[Any], name: str) -> float:
+    largest = float(np.max(np.abs(array)))
+    if largest > _LARGEST:
+        raise ValueError(
+            f"{name} has entries of magnitude {largest:g}: rescale it below {_LARGEST:g}"
+        )
+    return largest
+
+
+def check_data(value: ArrayLike, name: str = "X") -> Data:
+    """Return data as a C-ordered float array (n_samples, n_features); right ones are not copied."""
+    array = _numeric(value, name)
+    if array.ndim != 2:
+        hint = ""
+        if array.ndim == 1:
+            hint = f": one feature is {name}.reshape(-1, 1), one sample {name}.reshape(1, -1)"
+        elif array.ndim > 2:
+            hint = f": flatten each sample, {name}.reshape(len({name}), -1)"
+        raise ValueError(
+            f"{name} must be 2-D (n_samples, n_features), got shape {array.shape}{hint}"
+        )
+    if array.shape[0] == 0 or array.shape[1] == 0:
+        raise ValueError(
+            f"{name} must have at least one sample and one feature, got shape {array.shape}"
+        )
+    dtype = np.float32 if array.dtype == np.float32 else np.float64
+    data: Data = np.ascontiguousarray(array, dtype=dtype)
+    _check_finite(data, name)
+    if _check_magnitude(data, name) > _LARGEST_FLOAT32:
+        data = data.astype(np.float64)
+    return data
+
+
+def check_vector(value: ArrayLike, name: str, size: int, what: str = "n_samples") -> Float:
+    """Return a finite float64 vector of the given size."""
+    array = _numeric(value, name)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1 or array.shape[0] != size:
+        raise ValueError(f"{name} must have shape ({what},) = ({size},), got {array.shape}")
+    vector = np.ascontiguousarray(array, dtype=np.float64)
+    _check_finite(vector, name)
+    if size:
+        _check_magnitude(vector, name)
+    return vector
+
+
+def check_targets(value: ArrayLike, n_samples: int, labels: bool) -> Float:
+    """Return targets (n_samples,); with `labels` they must be -1 and +1."""
+    y = check_vector(value, "y", n_samples)
+    if labels and not np.isin(y, (-1.0, 1.0)).all():
+        values = np.unique(y)
+        shown = ", ".join(f"{v:g}" for v in values[:5]) + (", ..." if len(values) > 5 else "")
+        raise ValueError(f"y must hold -1 and +1 for a classification loss, got {shown}")
+    return y
+
+
+def check_sample_weight(value: ArrayLike | None, n_samples: int) -> Float:
+    """Return the weights of the loss, non-negative with sum one."""
+    if value is None:
+        return np.full(n_samples, 1.0 / n_samples)
+    weight = check_vector(value, "sample_weight", n_samples)
+    if (weight < 0).any():
+        raise ValueError(f"sample_weight must be non-negative, got {weight.min():g}")
+    total = float(weight.sum())
+    if total <= 0.0:
+        raise ValueError("sample_weight must have a positive entry, got zeros only")
+    return weight / total
+
+
+def check_block_weights(value: ArrayLike | None, n_blocks: int) -> Float:
+    """Return the penalty weights of blocks, non-negative."""
+    if value is None:
+        return np.ones(n_blocks)
+    weights = check_vector(value, "weights", n_blocks, "n_blocks")
+    if (weights < 0).any():
+        raise ValueError(f"weights must be non-negative, got {weights.min():g}")
+    return weights
+
+
+def check_gates(value: ArrayLike, n_features: int) -> Float:
+    """Return gates as a C-ordered float64 array (n_features, n_gates)."""
+    array = _numeric(value, "gates")
+    if array.ndim != 2 or array.shape[0] != n_features or array.shape[1] == 0:
+        raise ValueError(
+            f"gates must have shape (n_features, n_gates) = ({n_features}, >= 1), got {array.shape}"
+        )
+    gates = np.ascontiguousarray(array, dtype=np.float64)
+    _check_finite(gates, "gates")
+    _check_magnitude(gates, "gates")
+    return gates
+
+
+def check_positive(value: float, name: str) -> float:
+    """Return a positive finite number."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (numbers.Real, np.number)):
+        raise TypeError(f"{name} must be a number, got {type(value).__name__}")
+    number = float(value)
+    if not (number > 0.0 and np.isfinite(number)):
+        raise ValueError(f"{name} must be positive and finite, got {number:g}")
+    return number
+
+
+def check_count(value: int | np.integer[Any], name: str, least: int = 1) -> int:
+    """Return an integer of at least `least`."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (numbers.Integral, np.integer)):
+        raise TypeError(f"{name} must be an integer, got {type(value).__name__}")
+    if value < least:
+        raise ValueError(f"{name} must be >= {least}, got {value}")
+    return int(value)
+
+
+def check_choice(value: Any, name: str, choices: tuple[str, ...]) -> str:
+    """Return one of a few names."""
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(f"{name} must be one of {list(choices)}, got {value!r}")
+    return value
+
+
+def check_time_limit(value: float | None) -> float:
+    """Return seconds, infinity for None."""
+    return np.inf if value is None else check_positive(value, "time_limit")
+
+
+def check_fraction(value: float, name: str) -> float:
+    """Return a number strictly between 0 and 1."""
+    number = check_positive(value, name)
+    if number >= 1.0:
+        raise ValueError(f"{name} must be below 1, got {number:g}")
+    return number
