@@ -1,0 +1,57 @@
+"""Neural networks trained to certified global optimality by convex optimisation."""
+
+from typing import TYPE_CHECKING, Any
+
+from cvxnn.arrangements import PatternSet, activation_patterns, sample_gates
+from cvxnn.core import alpha_max, solve, solve_path
+from cvxnn.diagnostics import show_versions
+from cvxnn.group_lasso import solve_group_lasso
+from cvxnn.losses import Huber
+from cvxnn.network import Network
+from cvxnn.results import (
+    ConvergenceWarning,
+    GroupLassoResult,
+    IterationInfo,
+    PathResult,
+    SolveResult,
+)
+
+if TYPE_CHECKING:
+    from cvxnn.estimators import ReLUClassifier, ReLURegressor
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ConvergenceWarning",
+    "GroupLassoResult",
+    "Huber",
+    "IterationInfo",
+    "Network",
+    "PathResult",
+    "PatternSet",
+    "ReLUClassifier",
+    "ReLURegressor",
+    "SolveResult",
+    "activation_patterns",
+    "alpha_max",
+    "sample_gates",
+    "show_versions",
+    "solve",
+    "solve_group_lasso",
+    "solve_path",
+]
+
+# scikit-learn takes most of a second to import: only those who ask for an estimator wait for it.
+_ESTIMATORS = ("ReLUClassifier", "ReLURegressor")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ESTIMATORS:
+        from cvxnn import estimators
+
+        return getattr(estimators, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_ESTIMATORS])

@@ -1,0 +1,134 @@
+"""A validated problem in the form that the compiled core wants, and what watches a solve."""
+
+import logging
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from cvxnn._validation import (
+    Data,
+    Float,
+    check_block_weights,
+    check_count,
+    check_data,
+    check_sample_weight,
+    check_targets,
+)
+from cvxnn.losses import Huber, Loss, resolve_loss
+from cvxnn.results import IterationInfo
+
+Callback = Callable[[IterationInfo], bool | None]
+
+_log = logging.getLogger("cvxnn")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Checked data, loss, weights and free columns: intercept first, then skip connection."""
+
+    data: Data
+    targets: Float
+    omega: Float
+    loss: Loss
+    weights: Float
+    fit_intercept: bool
+    skip_connection: bool
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the keyword arguments that every entry point of the core takes."""
+        columns = [np.ones((len(self.data), 1))] if self.fit_intercept else []
+        if self.skip_connection:
+            columns.append(np.asarray(self.data, dtype=np.float64))
+        free = np.hstack(columns) if columns else np.empty((len(self.data), 0))
+        return {
+            "loss": self.loss.name,
+            "delta": self.loss.delta,
+            "weights": self.weights,
+            "free": np.asfortranarray(free),
+        }
+
+    def split_free(self, free: Float) -> tuple[float, Float | None, Float]:
+        """Split unpenalised coefficients: intercept, skip connection, blocks of weight zero."""
+        coefs = free[:, 0]
+        intercept, skip = 0.0, None
+        if self.fit_intercept:
+            intercept, coefs = float(coefs[0]), coefs[1:]
+        if self.skip_connection:
+            n_features = self.data.shape[1]
+            skip, coefs = coefs[:n_features].copy(), coefs[n_features:]
+        return intercept, skip, coefs
+
+
+def make_problem(
+    X: ArrayLike,
+    y: ArrayLike,
+    n_blocks: int,
+    *,
+    loss: str | Huber,
+    sample_weight: ArrayLike | None,
+    weights: ArrayLike | None,
+    fit_intercept: bool,
+    skip_connection: bool = False,
+) -> Problem:
+    """Check the arguments that all programs share."""
+    data = check_data(X)
+    spec = resolve_loss(loss)
+    return Problem(
+        data=data,
+        targets=check_targets(y, len(data), spec.labels)[:, None],
+        omega=check_sample_weight(sample_weight, len(data)),
+        loss=spec,
+        weights=check_block_weights(weights, n_blocks),
+        fit_intercept=bool(fit_intercept),
+        skip_connection=bool(skip_connection),
+    )
+
+
+def observer(verbose: int, callback: Callback | None) -> Callable[[dict[str, Any]], bool] | None:
+    """Return what the core calls at each gap evaluation: progress line, then user callback."""
+    if callback is not None and not callable(callback):
+        raise TypeError(f"callback must be callable, got {type(callback).__name__}")
+    if verbose == 0 and callback is None:
+        return None
+
+    def observe(progress: dict[str, Any]) -> bool:
+        info = IterationInfo(**progress)
+        if verbose:
+            _log.info(
+                "alpha %.4g  iter %3d  primal %.10g  dual %.10g  gap %.2e  active %d/%d  %.2f s",
+                info.alpha,
+                info.iteration,
+                info.primal,
+                info.dual,
+                info.gap,
+                info.n_active,
+                info.n_working,
+                info.elapsed,
+            )
+        return bool(callback(info)) if callback is not None else False
+
+    return observe
+
+
+class shown_log:  # noqa: N801  # a context manager, used as a function
+    """Show the package's log on stderr for the time of one call, unless somebody already does."""
+
+    def __init__(self, verbose: int) -> None:
+        wanted = check_count(verbose, "verbose", least=0) > 0 and not _log.hasHandlers()
+        self._handler = logging.StreamHandler(sys.stderr) if wanted else None
+        self._level = _log.level
+
+    def __enter__(self) -> None:
+        if self._handler is not None:
+            self._handler.setFormatter(logging.Formatter("cvxnn: %(message)s"))
+            _log.addHandler(self._handler)
+            _log.setLevel(logging.INFO)
+
+    def __exit__(self, *_: object) -> None:
+        if self._handler is not None:
+            _log.removeHandler(self._handler)
+            _log.setLevel(self._level)

@@ -1,0 +1,318 @@
+"""Convex programs over activation patterns: alpha_max, solve, solve_path."""
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from cvxnn._problem import Callback, Problem
+from cvxnn._programs import pattern_alpha_max, pattern_problem, solve_patterns
+from cvxnn._validation import Float, check_count, check_fraction, check_positive, check_vector
+from cvxnn.arrangements import PatternSet
+from cvxnn.losses import Huber
+from cvxnn.results import PathResult, SolveResult, warn_unless_optimal
+
+
+def alpha_max(
+    X: ArrayLike,
+    y: ArrayLike,
+    patterns: PatternSet,
+    *,
+    activation: str = "gated_relu",
+    loss: str | Huber = "squared",
+    sample_weight: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
+    fit_intercept: bool = False,
+    skip_connection: bool = False,
+    n_threads: int | None = None,
+) -> float:
+    """Return the smallest alpha at which every penalised block is zero.
+
+    Parameters
+    ----------
+    X, y, patterns, activation, loss, sample_weight, weights, fit_intercept, skip_connection
+        As for `solve`.
+    n_threads : int or None, default=None
+        Threads; None is OpenMP's setting.
+
+    Returns
+    -------
+    float
+        ``max_p ||X.T @ D_p @ theta|| / weights[p]`` at the dual point ``theta`` of the
+        unpenalised fit.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is malformed.
+
+    References
+    ----------
+    M. Pilanci, T. Ergen (2020), Neural networks are convex regularizers, ICML, section 3.
+
+    Examples
+    --------
+    >>> import cvxnn, numpy as np
+    >>> X = np.eye(2)
+    >>> patterns = cvxnn.activation_patterns(X, np.eye(2))
+    >>> cvxnn.alpha_max(X, [3.0, 1.0], patterns)
+    1.5
+    """
+    problem = pattern_problem(
+        X,
+        y,
+        patterns,
+        activation,
+        loss=loss,
+        sample_weight=sample_weight,
+        weights=weights,
+        fit_intercept=fit_intercept,
+        skip_connection=skip_connection,
+    )
+    return pattern_alpha_max(problem, patterns, n_threads)
+
+
+def solve(
+    X: ArrayLike,
+    y: ArrayLike,
+    patterns: PatternSet,
+    *,
+    alpha: float,
+    activation: str = "gated_relu",
+    loss: str | Huber = "squared",
+    sample_weight: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
+    fit_intercept: bool = False,
+    skip_connection: bool = False,
+    tol: float = 1e-4,
+    max_iter: int = 1000,
+    time_limit: float | None = None,
+    n_threads: int | None = None,
+    screening: bool = True,
+    callback: Callback | None = None,
+    verbose: int = 0,
+    init: SolveResult | None = None,
+) -> SolveResult:
+    """Train a gated ReLU network to certified global optimality over given patterns.
+
+    Solves ``min_W 1/n sum_i s_i loss(F_i, y_i) + alpha * sum_p weights[p] * ||W_p||`` with
+    ``F = sum_p D_p X W_p + intercept + X @ skip`` and stops when the duality gap is at most
+    ``tol * primal``.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features), float32 or float64
+        Data; C-ordered arrays of these dtypes are used where they lie. For a hidden bias, append a
+        constant column. With float32 data the fast products are float32, the certificate float64.
+    y : array-like of shape (n_samples,)
+        Targets; -1 and +1 for ``logistic`` and ``squared_hinge``.
+    patterns : PatternSet
+        From `activation_patterns` on the same X.
+    alpha : float
+        Regularisation strength, absolute; see `alpha_max` for its scale.
+    activation : {'gated_relu'}, default='gated_relu'
+        The convex program.
+    loss : {'squared', 'logistic', 'squared_hinge', 'huber'} or Huber, default='squared'
+        Squared is ``(f - y)**2 / 2``, logistic ``log(1 + exp(-y f))``, squared hinge
+        ``max(0, 1 - y f)**2 / 2``.
+    sample_weight : array-like of shape (n_samples,) or None, default=None
+        Non-negative weights s_i, scaled to mean one; None is one.
+    weights : array-like of shape (n_patterns,) or None, default=None
+        Non-negative penalty weights; None is one. A pattern of weight zero is not penalised.
+    fit_intercept : bool, default=False
+        Add an unpenalised output intercept.
+    skip_connection : bool, default=False
+        Add an unpenalised linear connection from the features to the output.
+    tol : float, default=1e-4
+        Relative duality gap at which to stop.
+    max_iter : int, default=1000
+        Limit on outer iterations, each an evaluation of the gap over all patterns.
+    time_limit : float or None, default=None
+        Limit in seconds, kept to within one product over all patterns and the final certificate.
+    n_threads : int or None, default=None
+        Threads; None is OpenMP's setting. Results are bitwise the same for any number.
+    screening : bool, default=True
+        Drop blocks that are provably zero at the optimum.
+    callback : callable or None, default=None
+        Called with an `IterationInfo` at each evaluation of the gap; True stops the solve.
+    verbose : int, default=0
+        1 logs a line for each evaluation of the gap, to stderr unless logger ``cvxnn`` has a
+        handler.
+    init : SolveResult or None, default=None
+        An earlier result over the same patterns to start from.
+
+    Returns
+    -------
+    SolveResult
+        Solution, certificate and, by its method ``network()``, the network.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is malformed; raised before any work starts.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If the solve ended before the gap reached ``tol``.
+
+    References
+    ----------
+    M. Pilanci, T. Ergen (2020), Neural networks are convex regularizers, ICML, Theorem 1;
+    A. Mishkin, A. Sahiner, M. Pilanci (2022), Fast convex optimization for two-layer ReLU networks,
+    ICML, equation 5; Z. Qin, K. Scheinberg, D. Goldfarb (2013), Efficient block-coordinate descent
+    algorithms for the group lasso, Math. Prog. Comp. 5, section 2.
+
+    Examples
+    --------
+    >>> import cvxnn, numpy as np
+    >>> X = np.random.default_rng(0).standard_normal((50, 5))
+    >>> y = np.maximum(X[:, 0], 0) - np.maximum(-X[:, 1], 0)
+    >>> patterns = cvxnn.activation_patterns(X, cvxnn.sample_gates(5, 100, random_state=0))
+    >>> a_max = cvxnn.alpha_max(X, y, patterns)
+    >>> result = cvxnn.solve(X, y, patterns, alpha=0.1 * a_max, tol=1e-6)
+    >>> result.status, result.gap_rel <= 1e-6
+    ('optimal', True)
+    """
+    problem = pattern_problem(
+        X,
+        y,
+        patterns,
+        activation,
+        loss=loss,
+        sample_weight=sample_weight,
+        weights=weights,
+        fit_intercept=fit_intercept,
+        skip_connection=skip_connection,
+    )
+    results = solve_patterns(
+        problem,
+        patterns,
+        [check_positive(alpha, "alpha")],
+        tol=tol,
+        max_iter=max_iter,
+        time_limit=time_limit,
+        n_threads=n_threads,
+        screening=screening,
+        callback=callback,
+        verbose=verbose,
+        init=init,
+    )
+    warn_unless_optimal(results, tol)
+    return results[0]
+
+
+def solve_path(
+    X: ArrayLike,
+    y: ArrayLike,
+    patterns: PatternSet,
+    *,
+    n_alphas: int = 100,
+    eps: float = 1e-3,
+    alphas: ArrayLike | None = None,
+    activation: str = "gated_relu",
+    loss: str | Huber = "squared",
+    sample_weight: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
+    fit_intercept: bool = False,
+    skip_connection: bool = False,
+    tol: float = 1e-4,
+    max_iter: int = 1000,
+    time_limit: float | None = None,
+    n_threads: int | None = None,
+    screening: bool = True,
+    callback: Callback | None = None,
+    verbose: int = 0,
+) -> PathResult:
+    """Solve along a path of regularisation strengths, each from the solution before.
+
+    Parameters
+    ----------
+    X, y, patterns, activation, loss, sample_weight, weights, fit_intercept, skip_connection
+        As for `solve`.
+    n_alphas : int, default=100
+        Length of the path.
+    eps : float, default=1e-3
+        Ratio of its smallest alpha to `alpha_max`.
+    alphas : array-like or None, default=None
+        Own values instead, in any order.
+    tol, max_iter, n_threads, screening, callback, verbose
+        As for `solve`, at each alpha.
+    time_limit : float or None, default=None
+        Limit in seconds for the whole path. A path that is stopped is returned as far as it got.
+
+    Returns
+    -------
+    PathResult
+        A sequence of `SolveResult`, from the largest alpha to the smallest.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is malformed.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If a solve ended before its gap reached ``tol``.
+
+    References
+    ----------
+    J. Friedman, T. Hastie, R. Tibshirani (2010), Regularization paths for generalized linear models
+    via coordinate descent, J. Stat. Software 33, section 2.5.
+
+    Examples
+    --------
+    >>> import cvxnn, numpy as np
+    >>> X = np.random.default_rng(0).standard_normal((50, 5))
+    >>> y = np.abs(X[:, 0])
+    >>> patterns = cvxnn.activation_patterns(X, cvxnn.sample_gates(5, 100, random_state=0))
+    >>> path = cvxnn.solve_path(X, y, patterns, n_alphas=10, eps=0.05)
+    >>> len(path), path[0].n_active
+    (10, 0)
+    """
+    problem = pattern_problem(
+        X,
+        y,
+        patterns,
+        activation,
+        loss=loss,
+        sample_weight=sample_weight,
+        weights=weights,
+        fit_intercept=fit_intercept,
+        skip_connection=skip_connection,
+    )
+    results = solve_patterns(
+        problem,
+        patterns,
+        _path_alphas(problem, patterns, n_alphas, eps, alphas, n_threads),
+        tol=tol,
+        max_iter=max_iter,
+        time_limit=time_limit,
+        n_threads=n_threads,
+        screening=screening,
+        callback=callback,
+        verbose=verbose,
+        init=None,
+    )
+    warn_unless_optimal(results, tol)
+    return PathResult(results)
+
+
+def _path_alphas(
+    problem: Problem,
+    patterns: PatternSet,
+    n_alphas: int,
+    eps: float,
+    alphas: ArrayLike | None,
+    n_threads: int | None,
+) -> Float:
+    n_alphas = check_count(n_alphas, "n_alphas")
+    eps = check_fraction(eps, "eps")
+    if alphas is not None:
+        values = check_vector(alphas, "alphas", np.size(alphas), "n_alphas")
+        if values.size == 0 or values.min() <= 0.0:
+            raise ValueError("alphas must hold at least one value, all positive")
+        return np.sort(values)[::-1]
+    largest = pattern_alpha_max(problem, patterns, n_threads)
+    if largest <= 0.0:
+        raise ValueError("y is fitted without any pattern (alpha_max is 0): pass alphas")
+    return largest * np.geomspace(1.0, eps, n_alphas)

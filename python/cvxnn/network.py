@@ -1,0 +1,352 @@
+"""The recovered network: predict, objective, save and load."""
+
+import os
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from cvxnn._ext import core
+from cvxnn._threads import effective_threads
+from cvxnn._validation import (
+    Float,
+    check_choice,
+    check_data,
+    check_positive,
+    check_sample_weight,
+    check_targets,
+    check_vector,
+)
+from cvxnn.losses import Huber, resolve_loss
+
+FORMAT = "cvxnn.network"
+FORMAT_VERSION = 1
+
+_ACTIVATIONS = ("gated_relu", "relu")
+
+
+def _matrix(value: ArrayLike, name: str, shape: tuple[int | None, int | None]) -> Float:
+    array = np.ascontiguousarray(value, dtype=np.float64)
+    fits = array.ndim == 2 and all(
+        want is None or got == want for got, want in zip(array.shape, shape, strict=True)
+    )
+    if not fits:
+        wanted = ", ".join("any" if want is None else str(want) for want in shape)
+        raise ValueError(f"{name} must have shape ({wanted}), got {array.shape}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} contains NaN or infinity")
+    return array
+
+
+class Network:
+    """A two-layer network, with gated ReLU or ReLU neurons.
+
+    The output is ``sum_j sigma_j(x) * coefs_[1][j] + intercepts_[1] (+ x @ skip_)``, where for
+    ``gated_relu`` neuron j computes ``1[x @ gates_[:, j] + gate_intercepts_[j] > 0] * h_j(x)`` and
+    for ``relu`` it computes ``max(h_j(x), 0)``, with
+    ``h_j(x) = x @ coefs_[0][:, j] + intercepts_[0][j]``.
+
+    Parameters
+    ----------
+    coefs : sequence of two array-likes, (n_features, m) and (m, n_outputs)
+        Hidden and output weights.
+    intercepts : sequence of two array-likes, (m,) and (n_outputs,)
+        Hidden and output biases.
+    activation : {'gated_relu', 'relu'}, default='relu'
+        Kind of the neurons.
+    gates : array-like of shape (n_features, m) or None, default=None
+        Gate vectors, for ``gated_relu`` only.
+    gate_intercepts : array-like of shape (m,) or None, default=None
+        Offsets of the gates; None is zero.
+    skip : array-like of shape (n_features, n_outputs) or None, default=None
+        A linear skip connection.
+    penalty_weights : array-like of shape (m,) or None, default=None
+        Weight of each neuron in `objective`; None is one.
+
+    Attributes
+    ----------
+    coefs_, intercepts_ : list of ndarray
+        As in scikit-learn's MLP.
+    gates_, gate_intercepts_, skip_ : ndarray or None
+        As the parameters.
+
+    Raises
+    ------
+    ValueError
+        If a shape does not fit or an entry is not finite.
+
+    References
+    ----------
+    A. Mishkin, A. Sahiner, M. Pilanci (2022), Fast convex optimization for two-layer ReLU networks,
+    ICML, equation 4 (gated ReLU).
+
+    Examples
+    --------
+    >>> import cvxnn
+    >>> net = cvxnn.Network([[[1.0, -1.0]], [[1.0], [1.0]]], [[0.0, 0.0], [0.0]])
+    >>> net.predict([[-2.0], [3.0]])
+    array([2., 3.])
+    """
+
+    def __init__(
+        self,
+        coefs: Sequence[ArrayLike],
+        intercepts: Sequence[ArrayLike],
+        *,
+        activation: str = "relu",
+        gates: ArrayLike | None = None,
+        gate_intercepts: ArrayLike | None = None,
+        skip: ArrayLike | None = None,
+        penalty_weights: ArrayLike | None = None,
+    ) -> None:
+        self.activation = check_choice(activation, "activation", _ACTIVATIONS)
+        if len(coefs) != 2 or len(intercepts) != 2:
+            raise ValueError(
+                f"coefs and intercepts must hold two layers, got {len(coefs)} and {len(intercepts)}"
+            )
+        hidden = _matrix(coefs[0], "coefs[0]", (None, None))
+        n_features, width = hidden.shape
+        output = _matrix(coefs[1], "coefs[1]", (width, None))
+        n_outputs = output.shape[1]
+        if n_features == 0 or n_outputs == 0:
+            raise ValueError("coefs must have at least one feature and one output")
+        self.coefs_ = [hidden, output]
+        self.intercepts_ = [
+            check_vector(intercepts[0], "intercepts[0]", width, "width"),
+            check_vector(intercepts[1], "intercepts[1]", n_outputs, "n_outputs"),
+        ]
+        if (self.activation == "gated_relu") != (gates is not None):
+            raise ValueError("gates belong to activation='gated_relu', and to no other")
+        self.gates_: Float | None = None
+        self.gate_intercepts_: Float | None = None
+        if gates is not None:
+            self.gates_ = _matrix(gates, "gates", (n_features, width))
+            self.gate_intercepts_ = (
+                np.zeros(width)
+                if gate_intercepts is None
+                else check_vector(gate_intercepts, "gate_intercepts", width, "width")
+            )
+        self.skip_ = None if skip is None else _matrix(skip, "skip", (n_features, n_outputs))
+        self.penalty_weights_ = (
+            np.ones(width)
+            if penalty_weights is None
+            else check_vector(penalty_weights, "penalty_weights", width, "width")
+        )
+
+    @property
+    def n_features_in_(self) -> int:
+        """Number of features that `predict` wants."""
+        return int(self.coefs_[0].shape[0])
+
+    @property
+    def width(self) -> int:
+        """Number of neurons."""
+        return int(self.coefs_[0].shape[1])
+
+    @property
+    def n_outputs_(self) -> int:
+        """Number of outputs."""
+        return int(self.coefs_[1].shape[1])
+
+    def _forward(self, X: ArrayLike, n_threads: int | None) -> Float:
+        data = check_data(X)
+        if data.shape[1] != self.n_features_in_:
+            raise ValueError(
+                f"X must have {self.n_features_in_} features, as the network has, "
+                f"got {data.shape[1]}"
+            )
+        n_features, n_outputs = self.n_features_in_, self.n_outputs_
+        output: Float = core.predict(
+            data,
+            self.coefs_[0],
+            self.intercepts_[0],
+            self.coefs_[1],
+            self.intercepts_[1],
+            np.empty((n_features, 0)) if self.gates_ is None else self.gates_,
+            np.empty(0) if self.gate_intercepts_ is None else self.gate_intercepts_,
+            np.empty((0, n_outputs)) if self.skip_ is None else self.skip_,
+            n_threads=effective_threads(n_threads),
+        )
+        return output
+
+    def predict(self, X: ArrayLike, *, n_threads: int | None = None) -> Float:
+        """Return the outputs of the network.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data.
+        n_threads : int or None, default=None
+            Threads; None is OpenMP's setting.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs), float64
+            One column an output; one output is a vector. A row's result does not depend on its
+            batch.
+
+        Raises
+        ------
+        ValueError
+            If X is malformed, not finite, or has another number of features.
+        """
+        output = self._forward(X, n_threads)
+        return output[:, 0] if self.n_outputs_ == 1 else output
+
+    def objective(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        alpha: float,
+        *,
+        loss: str | Huber = "squared",
+        sample_weight: ArrayLike | None = None,
+    ) -> float:
+        """Return the regularised training objective of the network, the non-convex one.
+
+        It is ``sum_i s_i loss_i / n + alpha / 2 * sum_j w_j (||u_j||**2 + ||v_j||**2)`` with hidden
+        weights u_j (bias included), output weights v_j, penalty weights w_j and sample weights s_i
+        of mean one. Output biases and the skip connection are free.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets; -1 and +1 for classification losses.
+        alpha : float
+            Regularisation strength.
+        loss : {'squared', 'logistic', 'squared_hinge', 'huber'} or Huber, default='squared'
+            Loss.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weights of samples; None is one.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ValueError
+            If an argument is malformed.
+        """
+        spec = resolve_loss(loss)
+        alpha = check_positive(alpha, "alpha")
+        fit = self._forward(X, None)
+        columns = np.asarray(y)
+        if columns.ndim == 1:
+            columns = columns[:, None]
+        if columns.ndim != 2 or columns.shape[1] != self.n_outputs_:
+            raise ValueError(f"y must have {self.n_outputs_} columns, got shape {np.shape(y)}")
+        targets = np.stack([check_targets(c, len(fit), spec.labels) for c in columns.T], axis=1)
+        omega = check_sample_weight(sample_weight, len(fit))
+        value: float = core.loss_value(spec.name, spec.delta, targets, omega, fit)
+        hidden = (self.coefs_[0] ** 2).sum(axis=0) + self.intercepts_[0] ** 2
+        output = (self.coefs_[1] ** 2).sum(axis=1)
+        return value + 0.5 * alpha * float(self.penalty_weights_ @ (hidden + output))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the network to a file, atomically.
+
+        The file is an ``.npz`` archive of plain arrays with a format version; it holds no pickles.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Name of the file, used as it is.
+        """
+        target = Path(path)
+        arrays = {
+            "format": np.array(FORMAT),
+            "version": np.array(FORMAT_VERSION),
+            "activation": np.array(self.activation),
+            "coefs_0": self.coefs_[0],
+            "coefs_1": self.coefs_[1],
+            "intercepts_0": self.intercepts_[0],
+            "intercepts_1": self.intercepts_[1],
+            "penalty_weights": self.penalty_weights_,
+        }
+        if self.gates_ is not None and self.gate_intercepts_ is not None:
+            arrays["gates"] = self.gates_
+            arrays["gate_intercepts"] = self.gate_intercepts_
+        if self.skip_ is not None:
+            arrays["skip"] = self.skip_
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                np.savez(file, **arrays)  # type: ignore[arg-type]  # its keywords are arrays here
+            umask = os.umask(0)
+            os.umask(umask)
+            Path(name).chmod(0o666 & ~umask)
+            Path(name).replace(target)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "Network":
+        """Read a network that `save` wrote.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Name of the file.
+
+        Returns
+        -------
+        Network
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If the file is broken, is no cvxnn network, or has a newer format version.
+
+        Examples
+        --------
+        >>> import cvxnn, tempfile, os
+        >>> net = cvxnn.Network([[[1.0]], [[2.0]]], [[0.0], [0.5]])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     net.save(os.path.join(folder, "net.npz"))
+        ...     cvxnn.Network.load(os.path.join(folder, "net.npz")).predict([[3.0]])
+        array([6.5])
+        """
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                if not isinstance(archive, np.lib.npyio.NpzFile):
+                    raise ValueError("not an archive")
+                arrays = {name: archive[name] for name in archive.files}
+        except FileNotFoundError:
+            raise
+        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+            raise ValueError(f"{path} is not a readable cvxnn network: {error}") from None
+        if "format" not in arrays or str(arrays["format"]) != FORMAT or "version" not in arrays:
+            raise ValueError(f"{path} is not a cvxnn network")
+        version = int(arrays["version"])
+        if version > FORMAT_VERSION:
+            raise ValueError(
+                f"{path} has format version {version}, this cvxnn reads up to {FORMAT_VERSION}: "
+                "upgrade cvxnn"
+            )
+        try:
+            return cls(
+                [arrays["coefs_0"], arrays["coefs_1"]],
+                [arrays["intercepts_0"], arrays["intercepts_1"]],
+                activation=str(arrays["activation"]),
+                gates=arrays.get("gates"),
+                gate_intercepts=arrays.get("gate_intercepts"),
+                skip=arrays.get("skip"),
+                penalty_weights=arrays["penalty_weights"],
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{path} is a broken cvxnn network: {error}") from None
+
+    def __repr__(self) -> str:
+        return (
+            f"Network(activation={self.activation!r}, n_features={self.n_features_in_}, "
+            f"width={self.width}, n_outputs={self.n_outputs_})"
+        )

@@ -1,0 +1,263 @@
+"""What a solve returns: plain numbers and arrays, and the certificate."""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cvxnn._validation import Float
+from cvxnn.arrangements import PatternSet
+from cvxnn.network import Network
+
+
+class ConvergenceWarning(UserWarning):
+    """A solve stopped before its duality gap reached the tolerance."""
+
+
+@dataclass(frozen=True)
+class IterationInfo:
+    """What a callback sees at each evaluation of the duality gap.
+
+    Attributes
+    ----------
+    iteration : int
+        Outer iteration, from 1.
+    primal, dual, gap : float
+        Objective, best lower bound so far, and their difference.
+    n_active, n_working : int
+        Non-zero blocks, and blocks in the working set.
+    alpha : float
+        Regularisation strength of this solve.
+    elapsed : float
+        Seconds since the call began.
+    """
+
+    iteration: int
+    primal: float
+    dual: float
+    gap: float
+    n_active: int
+    n_working: int
+    alpha: float
+    elapsed: float
+
+
+@dataclass(frozen=True)
+class Certified:
+    """A solution and its certificate.
+
+    The bound covers every network over the given blocks (for patterns: every gated network whose
+    gates produce one of the given patterns). The certificate is recomputed at exit, in float64, by
+    code that the solver does not use.
+
+    Attributes
+    ----------
+    status : str
+        ``optimal`` (the gap is at most ``tol * primal``), ``max_iter``, ``time_limit``,
+        ``callback``, ``stalled`` (float64 allows no further progress) or ``numerical_error``.
+    alpha : float
+        Regularisation strength.
+    primal : float
+        Objective of the returned solution.
+    dual : float
+        Lower bound of the optimum: no feasible solution has an objective below it.
+    gap : float
+        ``primal - dual``.
+    n_iter, n_epochs : int
+        Outer iterations, and passes of the inner solver over its working set.
+    seconds : float
+        Wall time.
+    trace : list of IterationInfo
+        One entry for each evaluation of the gap inside the solver.
+    """
+
+    status: str
+    alpha: float
+    primal: float
+    dual: float
+    gap: float
+    n_iter: int
+    n_epochs: int
+    seconds: float
+    trace: list[IterationInfo] = field(repr=False)
+
+    @property
+    def gap_rel(self) -> float:
+        """``gap / primal``: by how much of itself the objective may exceed the optimum."""
+        return self.gap / self.primal if self.primal > 0.0 else 0.0
+
+    def _summary(self, size: str) -> str:
+        rows = [
+            ("status", self.status),
+            ("alpha", f"{self.alpha:.6g}"),
+            ("primal", f"{self.primal:.12g}"),
+            ("dual", f"{self.dual:.12g}"),
+            ("relative gap", f"{self.gap_rel:.2e}"),
+            ("active", size),
+            ("iterations", f"{self.n_iter} ({self.n_epochs} epochs)"),
+            ("seconds", f"{self.seconds:.3g}"),
+        ]
+        return "\n".join(f"{key:<13} {value}" for key, value in rows)
+
+
+@dataclass(frozen=True)
+class SolveResult(Certified):
+    """The solution of a program over activation patterns; see `Certified` for its certificate.
+
+    Attributes
+    ----------
+    active_set : ndarray of shape (n_active,), int64
+        Indices into the patterns of the non-zero blocks, ascending.
+    blocks : ndarray of shape (n_active, n_features), float64
+        Block ``blocks[j]`` belongs to pattern ``active_set[j]``.
+    intercept : float
+        Unpenalised output intercept, 0 if none was fitted.
+    skip : ndarray of shape (n_features,) or None
+        Unpenalised linear skip connection.
+    weights : ndarray of shape (n_patterns,)
+        Penalty weight of each pattern's block.
+    patterns : PatternSet
+        The patterns of the program.
+    """
+
+    active_set: NDArray[np.int64]
+    blocks: Float = field(repr=False)
+    intercept: float
+    skip: Float | None = field(repr=False)
+    weights: Float = field(repr=False)
+    patterns: PatternSet
+
+    @property
+    def n_active(self) -> int:
+        """Number of non-zero blocks."""
+        return len(self.active_set)
+
+    def network(self) -> Network:
+        """Return the gated network of this solution.
+
+        Block W of pattern p becomes one neuron with the pattern's gate, hidden weights
+        ``W / sqrt(||W||)`` and output weight ``sqrt(||W||)``: the balanced scaling, at which weight
+        decay on the network equals the penalty of the convex program.
+
+        Returns
+        -------
+        Network
+
+        References
+        ----------
+        A. Mishkin, A. Sahiner, M. Pilanci (2022), Fast convex optimization for two-layer ReLU
+        networks, ICML, section 2.
+
+        Examples
+        --------
+        >>> import cvxnn, numpy as np
+        >>> X = np.random.default_rng(0).standard_normal((30, 4))
+        >>> y = np.abs(X[:, 0])
+        >>> patterns = cvxnn.activation_patterns(X, cvxnn.sample_gates(4, 50, random_state=0))
+        >>> result = cvxnn.solve(X, y, patterns, alpha=0.01)
+        >>> net = result.network()
+        >>> bool(np.isclose(net.objective(X, y, alpha=0.01), result.primal, rtol=1e-9))
+        True
+        """
+        scale = np.sqrt(np.linalg.norm(self.blocks, axis=1))
+        hidden = np.divide(self.blocks.T, scale, out=np.zeros_like(self.blocks.T), where=scale > 0)
+        return Network(
+            [hidden, scale[:, None]],
+            [np.zeros(len(scale)), np.array([self.intercept])],
+            activation="gated_relu",
+            gates=self.patterns.gates[:, self.active_set],
+            skip=None if self.skip is None else self.skip[:, None],
+            penalty_weights=self.weights[self.active_set],
+        )
+
+    def __str__(self) -> str:
+        return self._summary(f"{self.n_active} of {self.patterns.n_patterns} patterns")
+
+
+@dataclass(frozen=True)
+class GroupLassoResult(Certified):
+    """The solution of an ordinary group lasso; see `Certified` for its certificate.
+
+    Attributes
+    ----------
+    coef : ndarray of shape (n_features,), float64
+        Coefficients.
+    intercept : float
+        Unpenalised intercept, 0 if none was fitted.
+    active_set : ndarray of shape (n_active,), int64
+        Indices of the non-zero groups, ascending.
+    """
+
+    coef: Float = field(repr=False)
+    intercept: float
+    active_set: NDArray[np.int64]
+
+    def __str__(self) -> str:
+        return self._summary(f"{len(self.active_set)} groups")
+
+
+@dataclass(frozen=True)
+class PathResult(Sequence[SolveResult]):
+    """A regularisation path: a sequence of `SolveResult`, from the largest alpha to the smallest.
+
+    Attributes
+    ----------
+    results : list of SolveResult
+        One for each alpha that was reached.
+    alphas : ndarray of shape (n_alphas,), float64
+        The regularisation strengths, descending.
+    """
+
+    results: list[SolveResult] = field(repr=False)
+
+    @property
+    def alphas(self) -> Float:
+        """Regularisation strengths, descending."""
+        return np.array([result.alpha for result in self.results])
+
+    @overload
+    def __getitem__(self, index: int) -> SolveResult: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[SolveResult]: ...
+    def __getitem__(self, index: int | slice) -> SolveResult | list[SolveResult]:
+        return self.results[index]
+
+    def __len__(self) -> int:
+        return len(self.results)
+
+    def __iter__(self) -> Iterator[SolveResult]:
+        return iter(self.results)
+
+    def __str__(self) -> str:
+        head = f"{'alpha':>12} {'primal':>14} {'gap_rel':>9} {'active':>7}  status"
+        rows = [
+            f"{r.alpha:12.5g} {r.primal:14.8g} {r.gap_rel:9.1e} {r.n_active:7d}  {r.status}"
+            for r in self.results
+        ]
+        return "\n".join([head, *rows])
+
+
+def certified_fields(solution: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of `Certified` from what the core returns."""
+    names = ("status", "alpha", "primal", "dual", "gap", "n_iter", "n_epochs", "seconds")
+    fields = {name: solution[name] for name in names}
+    fields["trace"] = [IterationInfo(**info) for info in solution["trace"]]
+    return fields
+
+
+def warn_unless_optimal(results: Sequence[Certified], tol: float) -> None:
+    """Warn of the first result that missed the tolerance without being asked to stop."""
+    for result in results:
+        if result.status in ("optimal", "callback"):
+            continue
+        warnings.warn(
+            f"solve ended with status {result.status!r} at alpha={result.alpha:.6g}: relative gap "
+            f"{result.gap_rel:.2e}, asked for {tol:.2e}. The solution is usable and its gap holds; "
+            "a larger alpha, max_iter, time_limit or tol would let it finish.",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
+        return
