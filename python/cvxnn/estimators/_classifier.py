@@ -1,0 +1,212 @@
+"""Classification."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit
+from sklearn.base import ClassifierMixin
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import validate_data
+
+from cvxnn._validation import Float, check_choice
+from cvxnn.arrangements import RandomState
+from cvxnn.estimators._base import ReLUEstimator, Standardizer, canonical_rows
+
+
+class ReLUClassifier(ClassifierMixin, ReLUEstimator):
+    """Gated ReLU network for classification, trained to certified global optimality.
+
+    As `ReLURegressor`, with a classification loss. More than two classes are fitted one against the
+    rest over the same patterns.
+
+    Parameters
+    ----------
+    alpha : float, default=0.003
+        Regularisation strength.
+    activation : {'gated_relu'}, default='gated_relu'
+        Kind of the neurons.
+    loss : {'logistic', 'squared_hinge'}, default='logistic'
+        Loss. Only the logistic loss gives probabilities.
+    n_patterns : int, default=500
+        Number of gates to sample; distinct patterns may be fewer.
+    gates : array-like of shape (n_features [+ 1], n_gates) or None, default=None
+        Own gates on the standardised inputs instead, the last row for the constant column that
+        ``fit_intercept`` appends.
+    fit_intercept : bool, default=True
+        Use a hidden bias (regularised, part of the gates) and a free output intercept.
+    standardize : bool, default=True
+        Scale inputs to unit variance, and centre them if ``fit_intercept``.
+    tol : float, default=1e-4
+        Relative duality gap at which to stop.
+    max_iter : int, default=1000
+        Limit on evaluations of the gap.
+    time_limit : float or None, default=None
+        Limit in seconds for each class.
+    n_threads : int or None, default=None
+        Threads; None is OpenMP's setting. The model is bitwise the same for any number.
+    random_state : int, Generator, RandomState or None, default=0
+        Decides the gates, and nothing else is random.
+    verbose : int, default=0
+        1 logs the progress of the solver.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels.
+    network_ : Network
+        The network on raw inputs; one output for two classes, else one a class.
+    coefs_, intercepts_ : list of ndarray
+        Its weights and biases, as in scikit-learn's MLP.
+    gates_ : ndarray of shape (n_features, n_neurons)
+        Its gate vectors.
+    objective_, lower_bound_, dual_gap_ : float
+        Training objective (summed over classes), a lower bound of it for every network over the
+        same patterns, and their difference.
+    status_ : str
+        ``optimal``, or why the solver stopped before.
+    n_patterns_ : int
+        Number of distinct patterns.
+    n_iter_ : int
+        Evaluations of the gap, the most over classes.
+    n_features_in_, n_outputs_ : int
+        Sizes seen in fit.
+    feature_names_in_ : ndarray of str
+        Names of the features, if X had them.
+
+    References
+    ----------
+    A. Mishkin, A. Sahiner, M. Pilanci (2022), Fast convex optimization for two-layer ReLU networks,
+    ICML.
+
+    Examples
+    --------
+    >>> import cvxnn, numpy as np
+    >>> X = np.random.default_rng(0).standard_normal((200, 2))
+    >>> y = X[:, 0] * X[:, 1] > 0
+    >>> model = cvxnn.ReLUClassifier().fit(X, y)
+    >>> model.status_, bool(model.score(X, y) > 0.95)
+    ('optimal', True)
+    """
+
+    def __init__(
+        self,
+        alpha: float = 0.003,
+        *,
+        activation: str = "gated_relu",
+        loss: str = "logistic",
+        n_patterns: int = 500,
+        gates: ArrayLike | None = None,
+        fit_intercept: bool = True,
+        standardize: bool = True,
+        tol: float = 1e-4,
+        max_iter: int = 1000,
+        time_limit: float | None = None,
+        n_threads: int | None = None,
+        random_state: RandomState = 0,
+        verbose: int = 0,
+    ) -> None:
+        super().__init__(
+            alpha,
+            activation=activation,
+            loss=loss,
+            n_patterns=n_patterns,
+            gates=gates,
+            fit_intercept=fit_intercept,
+            standardize=standardize,
+            tol=tol,
+            max_iter=max_iter,
+            time_limit=time_limit,
+            n_threads=n_threads,
+            random_state=random_state,
+            verbose=verbose,
+        )
+
+    def fit(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> "ReLUClassifier":
+        """Fit the network.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Inputs.
+        y : array-like of shape (n_samples,)
+            Labels, of any type.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weights; a row of weight zero is ignored.
+
+        Returns
+        -------
+        ReLUClassifier
+            The fitted estimator.
+        """
+        self._check_parameters()
+        check_choice(self.loss, "loss", ("logistic", "squared_hinge"))
+        data, labels = validate_data(self, X, y, dtype=[np.float64, np.float32], order="C")
+        check_classification_targets(labels)
+        weight = self._weight(sample_weight, data)
+        self.classes_ = np.unique(labels[weight > 0.0])
+        n_classes = len(self.classes_)
+        if n_classes < 2:
+            raise ValueError(f"y must hold at least two classes, got {n_classes} class")
+        positive = self.classes_[1:] if n_classes == 2 else self.classes_
+        targets = np.where(labels[:, None] == positive, 1.0, -1.0)
+        data, targets, weight = canonical_rows(data, targets, weight)
+        identity = Standardizer(targets, weight, center=False, scale=False)
+        self._fit_columns(data, targets, weight, identity)
+        return self
+
+    def decision_function(self, X: ArrayLike) -> Float:
+        """Return the outputs of the network.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Inputs.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_classes)
+            Positive favours ``classes_[1]`` for two classes; else one column a class.
+        """
+        return self._outputs(X)
+
+    def predict(self, X: ArrayLike) -> NDArray[np.generic]:
+        """Return the predicted labels.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Inputs.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+        """
+        scores = self._outputs(X)
+        chosen = (scores > 0).astype(np.intp) if scores.ndim == 1 else scores.argmax(axis=1)
+        labels: NDArray[np.generic] = self.classes_[chosen]
+        return labels
+
+    @available_if(lambda self: self.loss == "logistic")  # type: ignore[untyped-decorator]
+    def predict_proba(self, X: ArrayLike) -> Float:
+        """Return the probabilities of the classes; for the logistic loss only.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Inputs.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            For more than two classes the one-against-rest probabilities, scaled to sum one.
+        """
+        scores = self._outputs(X)
+        if scores.ndim == 1:
+            return np.column_stack([expit(-scores), expit(scores)])
+        odds: Float = expit(scores)
+        total = odds.sum(axis=1, keepdims=True)
+        uniform = np.full_like(odds, 1.0 / odds.shape[1])
+        shares: Float = np.divide(odds, total, out=uniform, where=total > 0)
+        return shares

@@ -1,0 +1,185 @@
+"""Regression."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import RegressorMixin
+from sklearn.utils.validation import validate_data
+
+from cvxnn._validation import Float, check_choice
+from cvxnn.arrangements import RandomState
+from cvxnn.estimators._base import ReLUEstimator, Standardizer, canonical_rows
+from cvxnn.losses import Huber
+
+
+class ReLURegressor(RegressorMixin, ReLUEstimator):
+    """Gated ReLU network for regression, trained to certified global optimality.
+
+    Inputs are standardised, patterns of random gates are sampled on them, and the convex program
+    over these patterns is solved until its duality gap proves the fit optimal to ``tol``. The
+    standardisation is folded into the weights: ``network_`` works on raw inputs. Several targets
+    are fitted one by one over the same patterns.
+
+    Parameters
+    ----------
+    alpha : float, default=0.05
+        Regularisation strength. With ``standardize`` it is relative to unit-variance targets.
+    activation : {'gated_relu'}, default='gated_relu'
+        Kind of the neurons.
+    loss : {'squared', 'huber'} or Huber, default='squared'
+        Loss, on standardised targets if ``standardize``.
+    n_patterns : int, default=500
+        Number of gates to sample; distinct patterns may be fewer.
+    gates : array-like of shape (n_features [+ 1], n_gates) or None, default=None
+        Own gates on the standardised inputs instead, the last row for the constant column that
+        ``fit_intercept`` appends.
+    fit_intercept : bool, default=True
+        Use a hidden bias (regularised, part of the gates) and a free output intercept.
+    standardize : bool, default=True
+        Scale inputs and targets to unit variance, and centre them if ``fit_intercept``.
+    tol : float, default=1e-4
+        Relative duality gap at which to stop.
+    max_iter : int, default=1000
+        Limit on evaluations of the gap.
+    time_limit : float or None, default=None
+        Limit in seconds for each target.
+    n_threads : int or None, default=None
+        Threads; None is OpenMP's setting. The model is bitwise the same for any number.
+    random_state : int, Generator, RandomState or None, default=0
+        Decides the gates, and nothing else is random.
+    verbose : int, default=0
+        1 logs the progress of the solver.
+
+    Attributes
+    ----------
+    network_ : Network
+        The network on raw inputs.
+    coefs_, intercepts_ : list of ndarray
+        Its weights and biases, as in scikit-learn's MLP.
+    gates_ : ndarray of shape (n_features, n_neurons)
+        Its gate vectors.
+    objective_, lower_bound_, dual_gap_ : float
+        Training objective on the standardised problem (summed over targets), a lower bound of it
+        for every network over the same patterns, and their difference.
+    status_ : str
+        ``optimal``, or why the solver stopped before.
+    n_patterns_ : int
+        Number of distinct patterns.
+    n_iter_ : int
+        Evaluations of the gap, the most over targets.
+    n_features_in_, n_outputs_ : int
+        Sizes seen in fit.
+    feature_names_in_ : ndarray of str
+        Names of the features, if X had them.
+
+    References
+    ----------
+    A. Mishkin, A. Sahiner, M. Pilanci (2022), Fast convex optimization for two-layer ReLU networks,
+    ICML.
+
+    Examples
+    --------
+    >>> import cvxnn, numpy as np
+    >>> X = np.random.default_rng(0).standard_normal((200, 3))
+    >>> y = np.abs(X[:, 0]) + X[:, 1]
+    >>> model = cvxnn.ReLURegressor(alpha=0.001).fit(X, y)
+    >>> model.status_, bool(model.score(X, y) > 0.95)
+    ('optimal', True)
+    """
+
+    def __init__(
+        self,
+        alpha: float = 0.05,
+        *,
+        activation: str = "gated_relu",
+        loss: str | Huber = "squared",
+        n_patterns: int = 500,
+        gates: ArrayLike | None = None,
+        fit_intercept: bool = True,
+        standardize: bool = True,
+        tol: float = 1e-4,
+        max_iter: int = 1000,
+        time_limit: float | None = None,
+        n_threads: int | None = None,
+        random_state: RandomState = 0,
+        verbose: int = 0,
+    ) -> None:
+        super().__init__(
+            alpha,
+            activation=activation,
+            loss=loss,
+            n_patterns=n_patterns,
+            gates=gates,
+            fit_intercept=fit_intercept,
+            standardize=standardize,
+            tol=tol,
+            max_iter=max_iter,
+            time_limit=time_limit,
+            n_threads=n_threads,
+            random_state=random_state,
+            verbose=verbose,
+        )
+
+    def fit(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> "ReLURegressor":
+        """Fit the network.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Inputs.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weights; a row of weight zero is ignored.
+
+        Returns
+        -------
+        ReLURegressor
+            The fitted estimator.
+        """
+        self._check_parameters()
+        if not isinstance(self.loss, Huber):
+            check_choice(self.loss, "loss", ("squared", "huber"))
+        data, values = validate_data(
+            self,
+            X,
+            y,
+            dtype=[np.float64, np.float32],
+            order="C",
+            multi_output=True,
+            y_numeric=True,
+        )
+        self._one_column = values.ndim == 1
+        targets = np.asarray(values, dtype=np.float64).reshape(len(data), -1)
+        weight = self._weight(sample_weight, data)
+        data, targets, weight = canonical_rows(data, targets, weight)
+        target_map = Standardizer(
+            targets, weight, center=self.fit_intercept, scale=self.standardize
+        )
+        scaled = np.asarray(target_map.transform(targets, constant_column=False), dtype=np.float64)
+        self._fit_columns(data, scaled, weight, target_map)
+        return self
+
+    def predict(self, X: ArrayLike) -> Float:
+        """Return the predicted targets.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Inputs.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            In the shape of the targets of `fit`.
+        """
+        outputs = self._outputs(X)
+        return outputs.reshape(-1) if self._one_column else outputs.reshape(len(outputs), -1)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
