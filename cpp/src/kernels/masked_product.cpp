@@ -8,12 +8,13 @@
 namespace cvxnn::kernels {
 namespace {
 
-// Sums over samples run in A within a strip of 1024 samples and in double across strips: float
+// Sums over samples run in A within a strip of 2048 samples and in double across strips: float
 // tables keep about six digits whatever n is. Chunks of strips are the unit of parallel work; they
 // depend on n alone and are added in order, so that results do not depend on threads.
-constexpr Index kStripWords = 16;
+constexpr Index kStripWords = 32;
 constexpr Index kStrip = kStripWords * kWordBits;
 constexpr Index kMaxChunks = 16;
+constexpr Index kStoredPatterns = 256;
 
 Index divide_up(Index a, Index b) { return (a + b - 1) / b; }
 
@@ -57,8 +58,8 @@ void gradient_chunk(const DataMap<T>& x, const PatternView& patterns,
   A* tables = s.tables.reserve(table_size<A>());
   Word* buffer = s.words.reserve(n_out);
   std::fill(partial, partial + size, 0.0);
+  std::fill(sums, sums + size, A{0});
   for (Index strip = first_strip; strip < last_strip; ++strip) {
-    std::fill(sums, sums + size, A{0});
     const Index end = std::min(patterns.n_words(), (strip + 1) * kStripWords);
     for (Index w = strip * kStripWords; w < end; ++w) {
       const Index first = w * kWordBits, count = std::min(kWordBits, x.rows() - first);
@@ -66,7 +67,10 @@ void gradient_chunk(const DataMap<T>& x, const PatternView& patterns,
       bit_product(listed_words(patterns, w, list, range, buffer), n_out, tile, count, t.lanes, sums,
                   tables);
     }
-    for (Index e = 0; e < size; ++e) partial[e] += sums[e];
+    for (Index e = 0; e < size; ++e) {
+      partial[e] += sums[e];
+      sums[e] = 0;
+    }
   }
 }
 
@@ -106,10 +110,16 @@ void masked_gradients(const DataMap<T>& x, const PatternView& patterns,
   const double largest = R.cwiseAbs().maxCoeff();
   const double scale = largest > 0.0 ? 1.0 / largest : 1.0;
 
-  const auto store = [&](const Tile& t, const double* sums) {
-    for (Index p = 0; p < n_out; ++p, sums += t.lanes) {
+  // out[p] = the sum of patterns [first, last) over the chunks, in their order.
+  const auto store = [&](const Tile& t, double* sums, Index chunks, Index first, Index last) {
+    const Index size = n_out * t.lanes;
+    for (Index p = first; p < last; ++p) {
+      double* total = sums + p * t.lanes;
+      for (Index chunk = 1; chunk < chunks; ++chunk) {
+        for (Index j = 0; j < t.width; ++j) total[j] += total[chunk * size + j];
+      }
       double* to = out + p * block + t.output * d + t.first;
-      for (Index j = 0; j < t.width; ++j) to[j] = sums[j] / scale;
+      for (Index j = 0; j < t.width; ++j) to[j] = total[j] / scale;
     }
   };
 
@@ -119,7 +129,7 @@ void masked_gradients(const DataMap<T>& x, const PatternView& patterns,
       ThreadScratch<A>& s = scratch.threads[thread];
       double* partial = s.partial.reserve(n_out * kWideLanes<A>);
       gradient_chunk(x, patterns, list, range, R, scale, t, 0, n_strips, s, partial);
-      store(t, partial);
+      store(t, partial, 1, 0, n_out);
     });
     control.poll();
     return;
@@ -134,11 +144,10 @@ void masked_gradients(const DataMap<T>& x, const PatternView& patterns,
                      std::min(n_strips, first + strips_per_chunk), scratch.threads[thread],
                      partials + chunk * size);
     });
-    for (Index chunk = 1; chunk < n_chunks; ++chunk) {
-      const double* partial = partials + chunk * size;
-      for (Index e = 0; e < size; ++e) partials[e] += partial[e];
-    }
-    store(t, partials);
+    parallel_for(divide_up(n_out, kStoredPatterns), n_threads, [&](Index task, int) {
+      const Index first = task * kStoredPatterns;
+      store(t, partials, n_chunks, first, std::min(n_out, first + kStoredPatterns));
+    });
     control.poll();
   }
 }
