@@ -9,9 +9,9 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from cvxnn._problem import make_problem
+from cvxnn._problem import Callback, make_problem
 from cvxnn._programs import ACTIVATIONS, solve_patterns
-from cvxnn._validation import Data, Float, check_count, check_positive
+from cvxnn._validation import Data, Float, check_choice, check_count, check_positive
 from cvxnn.arrangements import PatternSet, RandomState, activation_patterns, sample_gates
 from cvxnn.losses import Huber
 from cvxnn.network import Network
@@ -96,10 +96,7 @@ class ReLUEstimator(BaseEstimator):
         self.verbose = verbose
 
     def _check_parameters(self) -> None:
-        if self.activation not in ACTIVATIONS:
-            raise ValueError(
-                f"activation must be one of {list(ACTIVATIONS)}, got {self.activation!r}"
-            )
+        check_choice(self.activation, "activation", ACTIVATIONS)
         check_positive(self.alpha, "alpha")
         check_count(self.n_patterns, "n_patterns")
 
@@ -110,7 +107,12 @@ class ReLUEstimator(BaseEstimator):
         return activation_patterns(data, gates, n_threads=self.n_threads)
 
     def _fit_columns(
-        self, X: Data, targets: Float, weight: Float, target_map: Standardizer
+        self,
+        X: Data,
+        targets: Float,
+        weight: Float,
+        target_map: Standardizer,
+        callback: Callback | None,
     ) -> None:
         """Fit one network a column of targets, over the same patterns, and join them.
 
@@ -121,7 +123,9 @@ class ReLUEstimator(BaseEstimator):
         )
         data = input_map.transform(X, constant_column=self.fit_intercept)
         patterns = self._make_patterns(data)
-        results = [self._solve_column(data, column, weight, patterns) for column in targets.T]
+        results = [
+            self._solve_column(data, column, weight, patterns, callback) for column in targets.T
+        ]
         self.network_ = self._join(results, input_map, target_map)
         self.coefs_ = self.network_.coefs_
         self.intercepts_ = self.network_.intercepts_
@@ -144,7 +148,12 @@ class ReLUEstimator(BaseEstimator):
             )
 
     def _solve_column(
-        self, data: Data, column: Float, weight: Float, patterns: PatternSet
+        self,
+        data: Data,
+        column: Float,
+        weight: Float,
+        patterns: PatternSet,
+        callback: Callback | None,
     ) -> SolveResult:
         problem = make_problem(
             data,
@@ -164,7 +173,7 @@ class ReLUEstimator(BaseEstimator):
             time_limit=self.time_limit,
             n_threads=self.n_threads,
             screening=True,
-            callback=None,
+            callback=callback,
             verbose=self.verbose,
             init=None,
         )[0]

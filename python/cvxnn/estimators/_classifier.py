@@ -8,6 +8,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
+from cvxnn._problem import Callback
 from cvxnn._validation import Float, check_choice
 from cvxnn.arrangements import RandomState
 from cvxnn.estimators._base import ReLUEstimator, Standardizer, canonical_rows
@@ -122,7 +123,12 @@ class ReLUClassifier(ClassifierMixin, ReLUEstimator):
         )
 
     def fit(
-        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        callback: Callback | None = None,
     ) -> "ReLUClassifier":
         """Fit the network.
 
@@ -134,6 +140,9 @@ class ReLUClassifier(ClassifierMixin, ReLUEstimator):
             Labels, of any type.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Weights; a row of weight zero is ignored.
+        callback : callable or None, default=None
+            Called with an `IterationInfo` at each evaluation of the gap; True stops the class at
+            hand.
 
         Returns
         -------
@@ -153,7 +162,7 @@ class ReLUClassifier(ClassifierMixin, ReLUEstimator):
         targets = np.where(labels[:, None] == positive, 1.0, -1.0)
         data, targets, weight = canonical_rows(data, targets, weight)
         identity = Standardizer(targets, weight, center=False, scale=False)
-        self._fit_columns(data, targets, weight, identity)
+        self._fit_columns(data, targets, weight, identity, callback)
         return self
 
     def decision_function(self, X: ArrayLike) -> Float:

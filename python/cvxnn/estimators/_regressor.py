@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin
 from sklearn.utils.validation import validate_data
 
+from cvxnn._problem import Callback
 from cvxnn._validation import Float, check_choice
 from cvxnn.arrangements import RandomState
 from cvxnn.estimators._base import ReLUEstimator, Standardizer, canonical_rows
@@ -122,7 +123,12 @@ class ReLURegressor(RegressorMixin, ReLUEstimator):
         )
 
     def fit(
-        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        callback: Callback | None = None,
     ) -> "ReLURegressor":
         """Fit the network.
 
@@ -134,6 +140,9 @@ class ReLURegressor(RegressorMixin, ReLUEstimator):
             Targets.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Weights; a row of weight zero is ignored.
+        callback : callable or None, default=None
+            Called with an `IterationInfo` at each evaluation of the gap; True stops the target at
+            hand.
 
         Returns
         -------
@@ -160,7 +169,7 @@ class ReLURegressor(RegressorMixin, ReLUEstimator):
             targets, weight, center=self.fit_intercept, scale=self.standardize
         )
         scaled = np.asarray(target_map.transform(targets, constant_column=False), dtype=np.float64)
-        self._fit_columns(data, scaled, weight, target_map)
+        self._fit_columns(data, scaled, weight, target_map, callback)
         return self
 
     def predict(self, X: ArrayLike) -> Float:
