@@ -12,16 +12,6 @@ namespace {
 constexpr Index kBlocksPerTask = 64;
 constexpr Index kTasksPerPoll = 16;
 
-// An unpenalised block leaves no slack: Theta must be orthogonal to its columns, to rounding.
-bool orthogonal(ConstMatrixRef columns, ConstMatrixRef Theta) {
-  constexpr double kTolerance = 1e-9;
-  for (Index j = 0; j < columns.cols(); ++j) {
-    const double scale = columns.col(j).norm() * Theta.norm();
-    if ((columns.col(j).transpose() * Theta).norm() > kTolerance * scale) return false;
-  }
-  return true;
-}
-
 }  // namespace
 
 double reference_dual_norm(const Operator& op, ConstVectorRef weights, ConstMatrixRef Theta,
@@ -71,6 +61,7 @@ Certificate certify(const Operator& op, const Loss& loss, ConstVectorRef weights
   result.primal = loss.value(F) + penalty;
 
   free.project(Theta);
+  loss.clip(Theta);
   const double dual_norm = reference_dual_norm(op, weights, Theta, n_threads, control);
   const double limit =
       dual_norm > 0.0 ? alpha / dual_norm : std::numeric_limits<double>::infinity();
@@ -79,7 +70,7 @@ Certificate certify(const Operator& op, const Loss& loss, ConstVectorRef weights
   // over blocks, so the gap is a sum of non-negative terms and keeps its relative accuracy as it
   // closes.
   double gap = loss.fenchel_gap(F, Theta) + penalty - penalised.cwiseProduct(Theta).sum();
-  if (!std::isfinite(gap) || !orthogonal(free.columns(), Theta)) gap = result.primal;
+  if (!std::isfinite(gap) || !free.orthogonal(Theta)) gap = result.primal;
   result.gap = std::clamp(gap, 0.0, result.primal);
   result.dual = result.primal - result.gap;
   return result;

@@ -25,6 +25,8 @@ double x_log_x(double x) { return x > 0.0 ? x * std::log(x) : 0.0; }
 
 // A scalar loss l(f, y) is a class with static members of one sample; v = Theta / omega = -l'(f).
 struct Squared {
+  double clip(double v, double) const { return v; }
+  double largest_scale(double, double) const { return kInfinity; }
   static constexpr double kSmoothness = 1.0;
   static constexpr bool kQuadratic = true;
   double value(double f, double y) const { return 0.5 * (f - y) * (f - y); }
@@ -36,6 +38,8 @@ struct Squared {
 
 // log(1 + exp(-y f)); conjugate: the entropy of a = y v in [0, 1]; gap: KL(a || sigmoid(-y f)).
 struct Logistic {
+  double clip(double v, double y) const { return y * v < 0.0 ? 0.0 : v; }
+  double largest_scale(double v, double) const { return 1.0 / std::abs(v); }
   static constexpr double kSmoothness = 0.25;
   static constexpr bool kQuadratic = false;
   double value(double f, double y) const { return log1pexp(-y * f); }
@@ -60,6 +64,8 @@ struct Logistic {
 
 // max(0, 1 - y f)^2 / 2; a = y v >= 0.
 struct SquaredHinge {
+  double clip(double v, double y) const { return y * v < 0.0 ? 0.0 : v; }
+  double largest_scale(double, double) const { return kInfinity; }
   static constexpr double kSmoothness = 1.0;
   static constexpr bool kQuadratic = false;
   double value(double f, double y) const {
@@ -82,6 +88,8 @@ struct SquaredHinge {
 // t^2 / 2 for |t| <= delta, delta |t| - delta^2 / 2 beyond, t = f - y; |v| <= delta. The curvature
 // is that of the tangent majoriser: l'' vanishes on the linear part, where the gradient does not.
 struct Huber {
+  double clip(double v, double) const { return v; }
+  double largest_scale(double v, double) const { return delta / std::abs(v); }
   static constexpr double kSmoothness = 1.0;
   static constexpr bool kQuadratic = false;
   double delta;
@@ -144,12 +152,22 @@ class Separable final : public Loss {
     });
   }
 
+  void clip(MatrixRef Theta) const override {
+    for_each([&](Index i, Index k) { Theta(i, k) = scalar_.clip(Theta(i, k), y_(i, k)); });
+  }
+
   double smoothness() const override { return Scalar::kSmoothness; }
   bool quadratic() const override { return Scalar::kQuadratic; }
 
   double best_scale(ConstMatrixRef Theta, double limit) const override {
     if constexpr (!Scalar::kQuadratic) {
-      return std::min(1.0, limit);
+      constexpr double kInside = 1.0 - 4.0 * std::numeric_limits<double>::epsilon();
+      double domain = kInfinity;
+      for_each_weighted([&](Index i, Index k) {
+        domain = std::min(domain, scalar_.largest_scale(Theta(i, k) / omega_[i], y_(i, k)));
+      });
+      const double scale = std::min(1.0, limit);
+      return domain < scale ? kInside * domain : scale;
     } else {
       double linear = 0.0, square = 0.0;
       for_each_weighted([&](Index i, Index k) {

@@ -42,6 +42,7 @@ void RestrictedProblem::dual_point(Matrix& Theta) {
   set_model();
   Theta = model_.Theta0;
   free.project(Theta);
+  loss_.clip(Theta);
 }
 
 double RestrictedProblem::objective(ConstMatrixRef F, const Vector& coefs) const {
@@ -54,6 +55,7 @@ double RestrictedProblem::objective(ConstMatrixRef F, const Vector& coefs) const
 
 // <F, Theta> is the penalised part's alone, for Theta is orthogonal to the unpenalised columns.
 double RestrictedProblem::gap(const Matrix& Theta, double scale) const {
+  if (!free.orthogonal(Theta)) return std::numeric_limits<double>::infinity();
   const Matrix scaled = scale * Theta;
   double gap = loss_.fenchel_gap(model_.F, scaled) + working.penalty();
   if (free.size() > 0) {

@@ -13,8 +13,7 @@ namespace {
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr Index kMinGrowth = 10;  // violators added to the working set at once
 constexpr Index kPatience = 8;    // iterations without progress before a solve has stalled
-constexpr double kRestrictedShare =
-    0.1;  // of the gap, down to which a restricted problem is solved
+constexpr double kRestrictedShare = 0.1;  // of the gap: what a restricted problem is solved to
 
 // `free` and the blocks of weight zero, side by side.
 Matrix unpenalised_columns(const Operator& op, ConstVectorRef weights, const Matrix& free) {

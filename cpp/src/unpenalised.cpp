@@ -49,4 +49,13 @@ void Unpenalised::project(MatrixRef Theta) const {
   Theta = root_.asDiagonal() * phi;
 }
 
+bool Unpenalised::orthogonal(ConstMatrixRef Theta) const {
+  constexpr double kTolerance = 1e-9;
+  for (Index j = 0; j < size(); ++j) {
+    const double scale = columns_.col(j).norm() * Theta.norm();
+    if ((columns_.col(j).transpose() * Theta).norm() > kTolerance * scale) return false;
+  }
+  return true;
+}
+
 }  // namespace cvxnn

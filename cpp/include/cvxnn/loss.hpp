@@ -44,7 +44,12 @@ class Loss {
   // True if the model of curvature() is L itself.
   virtual bool quadratic() const = 0;
 
-  // argmax of d(s Theta) over 0 <= s <= limit, or a feasible s near it.
+  // Entries on the side of zero where the domain has nothing become zero: a projection on A_0^T
+  // Theta = 0 may have moved them there, and no scaling leads back.
+  virtual void clip(MatrixRef Theta) const = 0;
+
+  // argmax of d(s Theta) over 0 <= s <= limit, or an s near it; s Theta is in the domain if a
+  // clipped Theta was scaled.
   virtual double best_scale(ConstMatrixRef Theta, double limit) const = 0;
 
  protected:

@@ -32,7 +32,8 @@ class RestrictedProblem {
   double primal() const { return objective(model_.F, working.coefs); }
 
   // L(F) + L*(-s Theta) + <F, s Theta> + ... >= 0, where s Theta is feasible for all blocks: the
-  // gap in a form without cancellation. Theta must come from dual_point().
+  // gap in a form without cancellation. Theta must come from dual_point(). Infinite where that
+  // could not satisfy the unpenalised block and the loss's domain at once.
   double gap(const Matrix& Theta, double scale) const;
 
   // Lowers the objective until the gap over the working set is at most `target`, or effort runs

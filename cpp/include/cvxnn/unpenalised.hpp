@@ -27,6 +27,9 @@ class Unpenalised {
   // changes small entries little and so stays inside the domain of the conjugate.
   void project(MatrixRef Theta) const;
 
+  // Whether A_0^T Theta = 0 to rounding: an unpenalised block leaves no slack.
+  bool orthogonal(ConstMatrixRef Theta) const;
+
  private:
   Matrix columns_;
   Matrix coefs_;

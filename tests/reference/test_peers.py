@@ -1,0 +1,94 @@
+"""The same programs by other solvers: Clarabel through cvxpy, and skglm."""
+
+import cvxpy as cp
+import numpy as np
+import pytest
+
+import cvxnn
+
+LOSSES = {
+    "squared": lambda f, y: cp.square(f - y) / 2,
+    "logistic": lambda f, y: cp.logistic(-cp.multiply(y, f)),
+    "squared_hinge": lambda f, y: cp.square(cp.pos(1 - cp.multiply(y, f))) / 2,
+    "huber": lambda f, y: cp.huber(f - y) / 2,
+}
+
+
+def conic_optimum(blocks, y, alpha, loss, *, weights, sample_weight, free):
+    """Return the optimum of the group lasso over dense blocks, by an interior-point method."""
+    n = len(y)
+    coefs = [cp.Variable(block.shape[1]) for block in blocks]
+    fit = sum(block @ w for block, w in zip(blocks, coefs, strict=True))
+    if free.shape[1]:
+        fit = fit + free @ cp.Variable(free.shape[1])
+    omega = sample_weight / sample_weight.sum()
+    penalty = sum(s * cp.norm(w, 2) for s, w in zip(weights, coefs, strict=True))
+    problem = cp.Problem(cp.Minimize(omega @ LOSSES[loss](fit, y) + alpha * penalty))
+    problem.solve(solver="CLARABEL")
+    assert problem.status == "optimal"
+    assert len(fit.value) == n
+    return problem.value
+
+
+def small_problem(loss, seed):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((40, 4)).astype(rng.choice([np.float32, np.float64]))
+    y = rng.standard_normal(40)
+    if loss in ("logistic", "squared_hinge"):
+        y = np.where(y > 0.3, 1.0, -1.0)
+    patterns = cvxnn.activation_patterns(X, rng.standard_normal((4, 12)))
+    return X, y, patterns, rng
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("fraction", [0.5, 0.05])
+@pytest.mark.parametrize("options", ["plain", "weighted", "free"])
+def test_gated_program_against_interior_point(loss, fraction, options):
+    X, y, patterns, rng = small_problem(loss, seed=3)
+    n, p = patterns.n_samples, patterns.n_patterns
+    weights, sample_weight, free, extra = np.ones(p), np.ones(n), np.empty((n, 0)), {}
+    if options != "plain":
+        weights, sample_weight = rng.uniform(0.5, 2.0, p), rng.uniform(0.1, 2.0, n)
+        extra = {"weights": weights, "sample_weight": sample_weight}
+    if options == "free":
+        weights[2] = 0.0  # an unpenalised block beside intercept and skip connection
+        free = np.column_stack([np.ones(n), X])
+        extra |= {"fit_intercept": True, "skip_connection": True}
+    alpha = fraction * cvxnn.alpha_max(X, y, patterns, loss=loss, **extra)
+    result = cvxnn.solve(X, y, patterns, loss=loss, alpha=alpha, tol=1e-8, **extra)
+    blocks = [mask[:, None] * X.astype(float) for mask in patterns.to_dense().T]
+    optimum = conic_optimum(
+        blocks, y, alpha, loss, weights=weights, sample_weight=sample_weight, free=free
+    )
+    assert result.gap_rel <= 1e-8
+    assert result.primal == pytest.approx(optimum, rel=1e-6)
+    assert result.dual <= optimum * (1 + 1e-7)
+
+
+@pytest.mark.parametrize("fit_intercept", [False, True])
+@pytest.mark.parametrize("fraction", [0.3, 0.01])
+def test_group_lasso_against_skglm(fit_intercept, fraction):
+    from skglm import GroupLasso
+
+    rng = np.random.default_rng(5)
+    X = rng.standard_normal((60, 90)) @ np.diag(rng.uniform(0.2, 3.0, 90))
+    y = X[:, :9] @ rng.standard_normal(9) + rng.standard_normal(60) + 2.0
+    groups = [5, 10, 1, 14, 20, 40]
+    target = y - y.mean() if fit_intercept else y
+    starts = np.cumsum([0, *groups])
+    correlations = [np.linalg.norm(b.T @ target) for b in np.split(X, starts[1:-1], axis=1)]
+    alpha = fraction * max(correlations) / len(y)
+    result = cvxnn.solve_group_lasso(
+        X, y, groups, alpha=alpha, fit_intercept=fit_intercept, tol=1e-10
+    )
+    peer = GroupLasso(
+        groups=groups, alpha=alpha, fit_intercept=fit_intercept, tol=1e-10, max_iter=1000
+    ).fit(X, y)
+    residual = y - X @ peer.coef_ - peer.intercept_
+    norms = [np.linalg.norm(w) for w in np.split(peer.coef_, starts[1:-1])]
+    objective = residual @ residual / (2 * len(y)) + alpha * sum(norms)
+    assert result.primal == pytest.approx(objective, rel=1e-6)
+    assert result.dual <= objective * (1 + 1e-9)
+    np.testing.assert_allclose(
+        X @ result.coef + result.intercept, X @ peer.coef_ + peer.intercept_, atol=1e-4
+    )
