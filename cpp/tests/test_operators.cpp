@@ -1,0 +1,190 @@
+#include "cvxnn/errors.hpp"
+#include "cvxnn/operators/dense.hpp"
+#include "fixtures.hpp"
+
+namespace cvxnn {
+namespace {
+
+using namespace testing;
+
+// What every operator must do, against its blocks written out. `standard` is the tolerance of the
+// products that run in the arithmetic of the data.
+struct Twin {
+  const Operator& op;
+  const std::vector<Matrix>& blocks;
+  double standard;
+
+  Matrix coefs(Index block, Index n_outputs) const {
+    return random_matrix(op.block_size(block), n_outputs, 50 + static_cast<unsigned>(block));
+  }
+  Vector concatenated(const std::vector<Index>& list, Index n_outputs) const {
+    std::vector<double> values;
+    for (const Index b : list) {
+      const Matrix W = coefs(b, n_outputs);
+      values.insert(values.end(), W.data(), W.data() + W.size());
+    }
+    return Eigen::Map<const Vector>(values.data(), static_cast<Index>(values.size()));
+  }
+  Vector expected_gradients(const std::vector<Index>& list, const Matrix& R) const {
+    std::vector<double> values;
+    for (const Index b : list) {
+      const Matrix G = blocks[b].transpose() * R;
+      values.insert(values.end(), G.data(), G.data() + G.size());
+    }
+    return Eigen::Map<const Vector>(values.data(), static_cast<Index>(values.size()));
+  }
+  Matrix expected_forward(const std::vector<Index>& list, Index n_outputs) const {
+    Matrix F = Matrix::Zero(op.n_samples(), n_outputs);
+    for (const Index b : list) F += blocks[b] * coefs(b, n_outputs);
+    return F;
+  }
+};
+
+void check_shape(const Twin& twin) {
+  REQUIRE(twin.op.n_blocks() == static_cast<Index>(twin.blocks.size()));
+  for (Index b = 0; b < twin.op.n_blocks(); ++b) {
+    CHECK(twin.op.n_samples() == twin.blocks[b].rows());
+    REQUIRE(twin.op.block_size(b) == twin.blocks[b].cols());
+    Matrix dense = Matrix::Constant(twin.blocks[b].rows(), twin.blocks[b].cols(), 9.0);
+    twin.op.dense_block(b, dense);
+    CHECK(dense == twin.blocks[b]);
+  }
+}
+
+void check_products_of_lists(const Twin& twin, const std::vector<Index>& list, Index n_outputs) {
+  CAPTURE(n_outputs);
+  const Matrix R = random_matrix(twin.op.n_samples(), n_outputs, 60);
+  const Vector gradients = twin.expected_gradients(list, R);
+  const Vector coefs = twin.concatenated(list, n_outputs);
+  const Matrix fit = twin.expected_forward(list, n_outputs);
+  Control control;
+  Vector out(gradients.size());
+  Matrix F(twin.op.n_samples(), n_outputs);
+  for (const Precision precision : {Precision::standard, Precision::accurate}) {
+    const double tolerance = precision == Precision::standard ? twin.standard : 1e-13;
+    twin.op.gradients(list, R, precision, control, out.data());
+    CHECK(relative_error(out, gradients) <= tolerance);
+    F.setConstant(9.0);
+    twin.op.forward(list, coefs.data(), precision, F);
+    CHECK(relative_error(F, fit) <= tolerance);
+  }
+  F.setConstant(9.0);
+  twin.op.reference_forward(list, coefs.data(), F);
+  CHECK(relative_error(F, fit) <= 1e-13);
+}
+
+void check_reference_gradients(const Twin& twin, Index first, Index count) {
+  std::vector<Index> list;
+  for (Index b = first; b < first + count; ++b) list.push_back(b);
+  const Matrix R = random_matrix(twin.op.n_samples(), 3, 61);
+  const Vector expected = twin.expected_gradients(list, R);
+  Vector out(expected.size());
+  twin.op.reference_gradients(first, count, R, out.data());
+  CHECK(relative_error(out, expected) <= 1e-13);
+}
+
+void check_gradient_and_step(const Twin& twin, Index b, const Vector& h) {
+  const Matrix R = random_matrix(twin.op.n_samples(), 2, 62);
+  Matrix out = Matrix::Constant(twin.op.block_size(b), 2, 9.0);
+  twin.op.gradient(b, R, out);
+  CHECK(relative_error(out, twin.blocks[b].transpose() * R) <= 1e-13);
+
+  const Matrix W = twin.coefs(b, 2), before = random_matrix(twin.op.n_samples(), 2, 63);
+  Matrix F = before, residual = R;
+  twin.op.step(b, W, h, F, residual);
+  const Matrix change = twin.blocks[b] * W;
+  CHECK(relative_error(F, before + change) <= 1e-13);
+  CHECK(relative_error(residual, R - h.asDiagonal() * change) <= 1e-13);
+}
+
+void check_curvature(const Twin& twin, const Vector& h) {
+  Vector norms(twin.op.n_blocks()), expected(twin.op.n_blocks());
+  for (Index b = 0; b < twin.op.n_blocks(); ++b) {
+    const Matrix gram = twin.blocks[b].transpose() * h.asDiagonal() * twin.blocks[b];
+    Matrix H = Matrix::Constant(gram.rows(), gram.cols(), 9.0);
+    twin.op.gram(b, h, H);
+    CHECK(relative_error(H, gram) <= 1e-13);
+    CHECK(same_bits(H, H.transpose()));
+    expected[b] = gram.trace();
+  }
+  twin.op.squared_norms(h, norms);
+  CHECK(relative_error(norms, expected) <= 1e-13);
+}
+
+void check_operator(const Twin& twin) {
+  check_shape(twin);
+  const Index n_blocks = twin.op.n_blocks();
+  for (const Index n_outputs : {1, 3}) {
+    check_products_of_lists(twin, all_blocks(n_blocks), n_outputs);
+    check_products_of_lists(twin, {n_blocks - 1, 0}, n_outputs);
+    check_products_of_lists(twin, {}, n_outputs);
+  }
+  check_reference_gradients(twin, 0, n_blocks);
+  check_reference_gradients(twin, 1, n_blocks - 2);
+  Vector h = random_matrix(twin.op.n_samples(), 1, 64).cwiseAbs();
+  for (Index b = 0; b < n_blocks; ++b) check_gradient_and_step(twin, b, h);
+  check_curvature(twin, h);
+  h.head(h.size() / 2).setZero();
+  check_curvature(twin, h);
+  check_curvature(twin, Vector::Zero(h.size()));
+}
+
+template <class T>
+constexpr double standard_tolerance() {
+  return std::is_same_v<T, float> ? 1e-5 : 1e-13;
+}
+
+TEST_CASE_TEMPLATE("MaskedDesign agrees with its blocks written out", T, float, double) {
+  for (const auto& [n, d] : std::vector<std::pair<Index, Index>>{{1, 3}, {65, 1}, {300, 5}}) {
+    for (const int n_threads : {1, 2}) {
+      CAPTURE(n);
+      CAPTURE(d);
+      const auto x = random_data<T>(n, d, 1);
+      const Patterns patterns = random_patterns(n, 7, 2);
+      const std::vector<Matrix> blocks = masked_blocks(x, patterns.view());
+      check_operator({MaskedDesign<T>(map(x), patterns.view(), n_threads), blocks,
+                      standard_tolerance<T>()});
+    }
+  }
+}
+
+TEST_CASE_TEMPLATE("DenseDesign agrees with its groups of columns", T, float, double) {
+  const auto x = random_data<T>(70, 12, 3);
+  const std::vector<Index> starts{0, 1, 5, 7, 12};
+  std::vector<Matrix> blocks;
+  for (std::size_t b = 0; b + 1 < starts.size(); ++b) {
+    blocks.push_back(x.middleCols(starts[b], starts[b + 1] - starts[b]).template cast<double>());
+  }
+  for (const int n_threads : {1, 2}) {
+    check_operator({DenseDesign<T>(map(x), starts, n_threads), blocks, standard_tolerance<T>()});
+  }
+}
+
+// The Gram matrix is summed over buffers of 256 rows; an exactly full one leaves nothing behind.
+TEST_CASE_TEMPLATE("the Gram matrix of exactly full buffers", T, float, double) {
+  for (const Index n_active : {0, 1, 255, 256, 257, 512, 513}) {
+    CAPTURE(n_active);
+    const auto x = random_data<T>(600, 4, 4);
+    Patterns patterns(600, 2);
+    for (Index i = 0; i < n_active; ++i) patterns.activate((i * 7) % 600, 1);
+    const MaskedDesign<T> design(map(x), patterns.view(), 1);
+    const Vector h = random_matrix(600, 1, 5).cwiseAbs();
+    const Matrix block = masked_block(x, patterns.view(), 1);
+    Matrix H = Matrix::Constant(4, 4, 9.0);
+    design.gram(1, h, H);
+    CHECK(relative_error(H, block.transpose() * h.asDiagonal() * block) <= 1e-13);
+  }
+}
+
+TEST_CASE("operators refuse shapes that do not fit") {
+  const auto x = random_data<double>(10, 4, 6);
+  const Patterns patterns = random_patterns(11, 2, 7);
+  CHECK_THROWS_AS(MaskedDesign<double>(map(x), patterns.view(), 1), InvalidArgument);
+  for (const std::vector<Index>& starts :
+       {std::vector<Index>{}, {0}, {0, 3}, {1, 4}, {0, 2, 2, 4}, {0, 3, 2, 4}}) {
+    CHECK_THROWS_AS(DenseDesign<double>(map(x), starts, 1), InvalidArgument);
+  }
+}
+
+}  // namespace
+}  // namespace cvxnn
