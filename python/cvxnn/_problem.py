@@ -1,8 +1,9 @@
 """A validated problem in the form that the compiled core wants, and what watches a solve."""
 
+import contextlib
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,21 +115,22 @@ def observer(verbose: int, callback: Callback | None) -> Callable[[dict[str, Any
     return observe
 
 
-class shown_log:  # noqa: N801  # a context manager, used as a function
-    """Show the package's log on stderr for the time of one call, unless somebody already does."""
-
-    def __init__(self, verbose: int) -> None:
-        wanted = check_count(verbose, "verbose", least=0) > 0 and not _log.hasHandlers()
-        self._handler = logging.StreamHandler(sys.stderr) if wanted else None
-        self._level = _log.level
-
-    def __enter__(self) -> None:
-        if self._handler is not None:
-            self._handler.setFormatter(logging.Formatter("cvxnn: %(message)s"))
-            _log.addHandler(self._handler)
-            _log.setLevel(logging.INFO)
-
-    def __exit__(self, *_: object) -> None:
-        if self._handler is not None:
-            _log.removeHandler(self._handler)
-            _log.setLevel(self._level)
+@contextlib.contextmanager
+def shown_log(verbose: int) -> Iterator[None]:
+    """Let the package's log through for the time of one call: to stderr if nobody listens."""
+    if check_count(verbose, "verbose", least=0) == 0:
+        yield
+        return
+    level = _log.level
+    handler = None if _log.hasHandlers() else logging.StreamHandler(sys.stderr)
+    if handler is not None:
+        handler.setFormatter(logging.Formatter("cvxnn: %(message)s"))
+        _log.addHandler(handler)
+    if not _log.isEnabledFor(logging.INFO):
+        _log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        _log.setLevel(level)
+        if handler is not None:
+            _log.removeHandler(handler)

@@ -115,7 +115,7 @@ def solve(problem, **settings):
         return cvxnn.solve(X, y, patterns, alpha=alpha, **options, **settings)
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=1000, deadline=None, derandomize=True)
 @given(problem=problems(), stop=st.sampled_from((1, 2, 3, 50)))
 def test_gap_is_a_true_bound(problem, stop):
     loose = solve(problem, tol=1e-3, max_iter=stop)
