@@ -1,6 +1,7 @@
 """Fixtures that the whole suite shares."""
 
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -61,17 +62,23 @@ def run_python():
 
     def run(code, *, env=None, timeout=120, check=True):
         merged = {**os.environ, **(env or {})}
-        done = subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(code)],
+        command = [sys.executable, "-c", textwrap.dedent(code)]
+        with subprocess.Popen(
+            command,
             env={key: value for key, value in merged.items() if value is not None},
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=timeout,
-            check=False,
-        )
+            start_new_session=True,
+        ) as process:
+            try:
+                out, err = process.communicate(timeout=timeout)
+            except BaseException:
+                os.killpg(process.pid, signal.SIGKILL)  # its children hold the pipes too
+                raise
         if not check:
-            return done
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+            return subprocess.CompletedProcess(command, process.returncode, out, err)
+        assert process.returncode == 0, err
+        return out
 
     return run

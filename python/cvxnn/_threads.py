@@ -31,12 +31,10 @@ def effective_threads(n_threads: int | None) -> int:
         available = min(available, _cpu_count())
     if n_threads is None:
         return max(1, available)
+    n_threads = check_count(n_threads, "n_threads", least=-(2**31))
     if n_threads == 0:
         raise ValueError("n_threads must be None or a non-zero integer, got 0")
-    if n_threads < 0:
-        check_count(n_threads, "n_threads", least=-(2**31))
-        return max(1, available + 1 + int(n_threads))
-    return check_count(n_threads, "n_threads")
+    return n_threads if n_threads > 0 else max(1, available + 1 + n_threads)
 
 
 @functools.cache

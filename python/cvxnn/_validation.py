@@ -17,7 +17,8 @@ _LARGEST = 1e100
 _LARGEST_FLOAT32 = 1e15
 
 
-def _numeric(value: ArrayLike, name: str) -> NDArray[Any]:
+def check_numeric(value: ArrayLike, name: str) -> NDArray[Any]:
+    """Return a real numeric array of any shape."""
     if hasattr(value, "toarray") and hasattr(value, "nnz"):
         raise TypeError(f"{name} must be dense, got a sparse matrix: pass {name}.toarray()")
     try:
@@ -45,7 +46,7 @@ def _check_finite(array: NDArray[Any], name: str) -> None:
 
 
 def _check_magnitude(array: NDArray[Any], name: str) -> float:
-    largest = float(np.max(np.abs(array)))
+    largest = max(float(array.max()), -float(array.min()))  # not through abs: it would copy
     if largest > _LARGEST:
         raise ValueError(
             f"{name} has entries of magnitude {largest:g}: rescale it below {_LARGEST:g}"
@@ -55,7 +56,7 @@ def _check_magnitude(array: NDArray[Any], name: str) -> float:
 
 def check_data(value: ArrayLike, name: str = "X") -> Data:
     """Return data as a C-ordered float array (n_samples, n_features); right ones are not copied."""
-    array = _numeric(value, name)
+    array = check_numeric(value, name)
     if array.ndim != 2:
         hint = ""
         if array.ndim == 1:
@@ -69,7 +70,7 @@ def check_data(value: ArrayLike, name: str = "X") -> Data:
         raise ValueError(
             f"{name} must have at least one sample and one feature, got shape {array.shape}"
         )
-    dtype = np.float32 if array.dtype == np.float32 else np.float64
+    dtype = np.float32 if array.dtype.newbyteorder("=") == np.float32 else np.float64
     data: Data = np.ascontiguousarray(array, dtype=dtype)
     _check_finite(data, name)
     if _check_magnitude(data, name) > _LARGEST_FLOAT32:
@@ -79,7 +80,7 @@ def check_data(value: ArrayLike, name: str = "X") -> Data:
 
 def check_vector(value: ArrayLike, name: str, size: int, what: str = "n_samples") -> Float:
     """Return a finite float64 vector of the given size."""
-    array = _numeric(value, name)
+    array = check_numeric(value, name)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1 or array.shape[0] != size:
@@ -126,7 +127,7 @@ def check_block_weights(value: ArrayLike | None, n_blocks: int) -> Float:
 
 def check_gates(value: ArrayLike, n_features: int) -> Float:
     """Return gates as a C-ordered float64 array (n_features, n_gates)."""
-    array = _numeric(value, "gates")
+    array = check_numeric(value, "gates")
     if array.ndim != 2 or array.shape[0] != n_features or array.shape[1] == 0:
         raise ValueError(
             f"gates must have shape (n_features, n_gates) = ({n_features}, >= 1), got {array.shape}"

@@ -16,7 +16,7 @@ from cvxnn.results import GroupLassoResult, certified_fields, warn_unless_optima
 
 def _group_starts(groups: int | Sequence[int], n_features: int) -> list[int]:
     """Return where each group starts, and n_features."""
-    if isinstance(groups, (int, np.integer)):
+    if not np.iterable(groups):
         size = check_count(groups, "groups")
         if n_features % size:
             raise ValueError(f"groups={size} must divide the number of features, {n_features}")

@@ -15,6 +15,7 @@ from cvxnn._validation import (
     Float,
     check_choice,
     check_data,
+    check_numeric,
     check_positive,
     check_sample_weight,
     check_targets,
@@ -26,10 +27,16 @@ FORMAT = "cvxnn.network"
 FORMAT_VERSION = 1
 
 _ACTIVATIONS = ("gated_relu", "relu")
+_STORED = {
+    *("format", "version", "activation", "coefs_0", "coefs_1", "intercepts_0", "intercepts_1"),
+    *("penalty_weights", "gates", "gate_intercepts", "skip"),
+}
+# What numpy and zipfile raise on broken archives.
+_UNREADABLE = (OSError, ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile)
 
 
 def _matrix(value: ArrayLike, name: str, shape: tuple[int | None, int | None]) -> Float:
-    array = np.ascontiguousarray(value, dtype=np.float64)
+    array = np.ascontiguousarray(check_numeric(value, name), dtype=np.float64)
     fits = array.ndim == 2 and all(
         want is None or got == want for got, want in zip(array.shape, shape, strict=True)
     )
@@ -120,6 +127,8 @@ class Network:
         ]
         if (self.activation == "gated_relu") != (gates is not None):
             raise ValueError("gates belong to activation='gated_relu', and to no other")
+        if gates is None and gate_intercepts is not None:
+            raise ValueError("gate_intercepts belong to activation='gated_relu', and to no other")
         self.gates_: Float | None = None
         self.gate_intercepts_: Float | None = None
         if gates is not None:
@@ -135,6 +144,10 @@ class Network:
             if penalty_weights is None
             else check_vector(penalty_weights, "penalty_weights", width, "width")
         )
+        if (self.penalty_weights_ < 0.0).any():
+            raise ValueError(
+                f"penalty_weights must be non-negative, got {self.penalty_weights_.min():g}"
+            )
 
     @property
     def n_features_in_(self) -> int:
@@ -236,7 +249,7 @@ class Network:
         spec = resolve_loss(loss)
         alpha = check_positive(alpha, "alpha")
         fit = self._forward(X, None)
-        columns = np.asarray(y)
+        columns = check_numeric(y, "y")
         if columns.ndim == 1:
             columns = columns[:, None]
         if columns.ndim != 2 or columns.shape[1] != self.n_outputs_:
@@ -316,22 +329,28 @@ class Network:
         array([6.5])
         """
         try:
-            with np.load(path, allow_pickle=False) as archive:
+            # Opened here: numpy forgets to close a file whose archive it cannot read.
+            with Path(path).open("rb") as file:
+                archive = np.load(file, allow_pickle=False)
                 if not isinstance(archive, np.lib.npyio.NpzFile):
                     raise ValueError("not an archive")
-                arrays = {name: archive[name] for name in archive.files}
+                with archive:
+                    arrays = {name: archive[name] for name in archive.files}
         except FileNotFoundError:
             raise
-        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        except _UNREADABLE as error:
             raise ValueError(f"{path} is not a readable cvxnn network: {error}") from None
-        if "format" not in arrays or str(arrays["format"]) != FORMAT or "version" not in arrays:
+        version = arrays.get("version", np.array(None))
+        if str(arrays.get("format")) != FORMAT or version.shape != () or version.dtype.kind != "i":
             raise ValueError(f"{path} is not a cvxnn network")
-        version = int(arrays["version"])
         if version > FORMAT_VERSION:
             raise ValueError(
                 f"{path} has format version {version}, this cvxnn reads up to {FORMAT_VERSION}: "
                 "upgrade cvxnn"
             )
+        # Names are outside the archive's check sums, and some arrays are optional.
+        if unknown := sorted(set(arrays) - _STORED):
+            raise ValueError(f"{path} is a broken cvxnn network: unknown arrays {unknown}")
         try:
             return cls(
                 [arrays["coefs_0"], arrays["coefs_1"]],
