@@ -1,8 +1,10 @@
 #include "cvxnn/block_update.hpp"
 
 #include <Eigen/Eigenvalues>
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <random>
 
 namespace cvxnn {
 namespace {
@@ -13,15 +15,19 @@ constexpr double kRangeTolerance = 1e-13;
 
 // A power iteration bounds a little from below; the factor makes the bound safe.
 double largest_eigenvalue(ConstMatrixRef gram) {
+  constexpr int kMinSteps = 20;
   Vector v = gram.rowwise().norm();
+  // Signs without a pattern: a vector of one sign can be an eigenvector, and not the leading one.
+  std::minstd_rand engine;
+  for (double& x : v) x = engine() % 1024 < 512 ? x : -x;
   double value = 0.0;
   for (int k = 0; k < 200 && v.norm() > 0.0; ++k) {
     v.normalize();
     const Vector w = gram * v;
     const double next = w.norm();
     v = w;
-    if (next <= value * (1.0 + 1e-6)) break;
-    value = next;
+    if (k >= kMinSteps && next <= value * (1.0 + 1e-6)) break;
+    value = std::max(value, next);
   }
   return std::min(1.02 * value, gram.norm());
 }

@@ -56,10 +56,7 @@ struct Logistic {
     const double off = a < 1.0 ? (1.0 - a) * (std::log1p(-a) + log1pexp(z)) : 0.0;
     return std::max(0.0, on + off);
   }
-  double curvature(double f, double y) const {
-    const double p = sigmoid(y * f);
-    return p * (1.0 - p);
-  }
+  double curvature(double f, double y) const { return sigmoid(y * f) * sigmoid(-y * f); }
 };
 
 // max(0, 1 - y f)^2 / 2; a = y v >= 0.

@@ -88,6 +88,7 @@ void RestrictedProblem::remember() {
 // (Tseng and Yun 2009, eq. 8). False, and back at that point, where nothing decreases any more.
 bool RestrictedProblem::line_search() {
   constexpr double kSufficient = 1e-4;
+  constexpr double kResolution = 1e-13;
   constexpr int kHalvings = 40;
   const Matrix dF = model_.F - F0_, dfree = free.coefs() - free0_;
   const Vector dcoefs = working.coefs - coefs0_;
@@ -102,7 +103,10 @@ bool RestrictedProblem::line_search() {
     model_.F = F0_ + t * dF;
     working.coefs = coefs0_ + t * dcoefs;
     const double after = primal();
-    if (after < before && after <= before + kSufficient * t * promised) {
+    // Below the resolution of the objective only the model can tell: its full step is taken.
+    const bool invisible = k == 0 && promised < 0.0 && -promised <= kResolution * before &&
+                           after <= before + kResolution * before;
+    if (invisible || (after < before && after <= before + kSufficient * t * promised)) {
       free.coefs() = free0_ + t * dfree;
       return true;
     }

@@ -11,8 +11,8 @@ namespace cvxnn {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr Index kMinGrowth = 10;  // violators added to the working set at once
-constexpr Index kPatience = 8;    // iterations without progress before a solve has stalled
+constexpr Index kMinGrowth = 10;          // violators added to the working set at once
+constexpr Index kPatience = 8;            // iterations without progress before a solve has stalled
 constexpr double kRestrictedShare = 0.1;  // of the gap: what a restricted problem is solved to
 
 // `free` and the blocks of weight zero, side by side.
@@ -62,7 +62,10 @@ Solver::Solver(const Operator& op, const Loss& loss, Vector weights, Matrix free
 double Solver::alpha_max(Control& control) {
   restricted_.working.reset(op_, {}, weights_, 1.0);
   restricted_.refresh_fit();
-  restricted_.minimise(0.0, control);
+  for (double before = kInfinity; restricted_.primal() < before;) {
+    before = restricted_.primal();
+    restricted_.minimise(0.0, control);
+  }
   Matrix theta;
   restricted_.dual_point(theta);
   return reference_dual_norm(op_, weights_, theta, settings_.n_threads, control);
