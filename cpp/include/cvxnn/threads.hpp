@@ -25,6 +25,13 @@ inline int team_size(Index n_tasks, int n_threads) {
   return static_cast<int>(std::min<Index>(n_tasks, n_threads));
 }
 
+// Threads for so many multiply-adds: below the threshold, some 20 microseconds of work, waking and
+// joining a team costs more than it saves, and far more on a busy machine.
+inline int worthwhile_threads(double multiply_adds, int n_threads) {
+  constexpr double kSerialWork = 2e6;
+  return multiply_adds < kSerialWork ? 1 : n_threads;
+}
+
 // Runs fn(task, thread) for task in [0, n_tasks). The first exception is rethrown after the join.
 template <class Fn>
 void parallel_for(Index n_tasks, int n_threads, Fn&& fn) {

@@ -99,6 +99,7 @@ void masked_gradients(const DataMap<T>& x, const PatternView& patterns,
                       Control& control, ProductScratch<A>& scratch, double* out) {
   const Index n_out = static_cast<Index>(list.size());
   if (n_out == 0) return;
+  n_threads = worthwhile_threads(1.0 * x.size() * R.cols() * n_out, n_threads);
   scratch.prepare(x.cols(), R.cols(), n_threads);
   const Index d = x.cols(), block = d * R.cols();
   const bool range = is_range(list);
@@ -226,6 +227,8 @@ template <class T, class A>
 void masked_forward(const DataMap<T>& x, const PatternView& patterns,
                     const std::vector<Index>& list, const double* coefs, int n_threads,
                     ProductScratch<A>& scratch, MatrixRef F) {
+  const double work = 1.0 * x.size() * F.cols() * static_cast<double>(list.size());
+  n_threads = worthwhile_threads(work, n_threads);
   scratch.prepare(x.cols(), F.cols(), n_threads);
   parallel_for(divide_up(x.rows(), kStrip), n_threads, [&](Index strip, int thread) {
     forward_strip(x, patterns, list, coefs, scratch.tiles, F.cols(), strip, scratch.threads[thread],
