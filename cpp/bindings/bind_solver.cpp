@@ -1,6 +1,7 @@
 #include <memory>
 
 #include "bindings.hpp"
+#include "cvxnn/errors.hpp"
 #include "cvxnn/loss.hpp"
 #include "cvxnn/operators/dense.hpp"
 #include "cvxnn/operators/masked.hpp"
@@ -77,6 +78,12 @@ struct Problem {
                                         std::move(objective.free), settings)) {}
 };
 
+Acceleration acceleration(const std::string& solver) {
+  if (solver == "auto" || solver == "newton") return Acceleration::newton;
+  if (solver == "bcd") return Acceleration::extrapolation;
+  throw InvalidArgument("unknown solver '" + solver + "'");
+}
+
 using Init = std::optional<std::tuple<std::vector<Index>, Vector, Matrix>>;
 
 // Solves at each alpha in turn, each from the one before; ends early if a solve was stopped.
@@ -128,8 +135,9 @@ void bind_design(py::module_& m, const std::string& suffix, const char* descript
         [make](const CArray<T>& x, const Description& blocks, Matrix y, Vector omega,
                std::string loss, double delta, Vector weights, Matrix free,
                const std::vector<double>& alphas, double tol, Index max_iter, bool screening,
-               int n_threads, double time_limit, const py::object& callback, const Init& init) {
-          const Settings settings{tol, max_iter, screening, n_threads};
+               const std::string& solver, int n_threads, double time_limit,
+               const py::object& callback, const Init& init) {
+          const Settings settings{tol, max_iter, screening, acceleration(solver), n_threads};
           return run_path(make(x, blocks, n_threads),
                           Objective{std::move(y), std::move(omega), std::move(loss), delta,
                                     std::move(weights), std::move(free)},
@@ -138,7 +146,8 @@ void bind_design(py::module_& m, const std::string& suffix, const char* descript
         py::arg("x").noconvert(), py::arg(description), py::arg("y"), py::arg("omega"),
         py::kw_only(), py::arg("loss"), py::arg("delta"), py::arg("weights"), py::arg("free"),
         py::arg("alphas"), py::arg("tol"), py::arg("max_iter"), py::arg("screening"),
-        py::arg("n_threads"), py::arg("time_limit"), py::arg("callback"), py::arg("init"));
+        py::arg("solver"), py::arg("n_threads"), py::arg("time_limit"), py::arg("callback"),
+        py::arg("init"));
   m.def(("alpha_max_" + suffix).c_str(),
         [make](const CArray<T>& x, const Description& blocks, Matrix y, Vector omega,
                std::string loss, double delta, Vector weights, Matrix free, int n_threads) {

@@ -3,24 +3,16 @@
 #include <Eigen/Cholesky>
 #include <algorithm>
 #include <cmath>
-
-#include "cvxnn/threads.hpp"
+#include <limits>
 
 namespace cvxnn {
 namespace {
 constexpr Index kCheckPeriod = 10;     // epochs between evaluations of the gap
 constexpr Index kFullSweepPeriod = 5;  // the epochs between visit non-zero blocks only
+constexpr double kShortStep = 0.5;     // a Newton step that kinks have cut short
+constexpr double kProgress = 0.9;      // of the gap, that counts
+constexpr Index kPatience = 10;        // Newton steps without progress before rounding is blamed
 }  // namespace
-
-void QuadraticModel::resize(Index n_samples, Index n_outputs) {
-  for (Matrix* m : {&F, &R, &F0, &Theta0}) m->setZero(n_samples, n_outputs);
-  h.setZero(n_samples);
-}
-
-// -<Theta0, D> + 1/2 <D, h D> with D = F - F0 and h D = Theta0 - R.
-double QuadraticModel::value() const {
-  return -0.5 * ((F - F0).array() * (Theta0 + R).array()).sum();
-}
 
 void Extrapolation::resize(Index size) {
   iterates_.resize(size, kDepth + 1);
@@ -47,30 +39,25 @@ bool Extrapolation::extrapolate(VectorRef out) {
   return true;
 }
 
-void BlockDescent::prepare(const WorkingSet& working, ConstVectorRef h) {
-  std::vector<Index> missing;
-  for (const Index b : working.blocks) {
-    if (spectra_.count(b) == 0) missing.push_back(b);
-  }
-  std::vector<BlockSpectrum> found(missing.size());
-  parallel_for(static_cast<Index>(missing.size()), n_threads_, [&](Index j, int) {
-    const Index size = op_.block_size(missing[j]);
-    Matrix gram(size, size);
-    op_.gram(missing[j], h, gram);
-    found[j] = decompose(gram);
-  });
-  for (std::size_t j = 0; j < missing.size(); ++j) {
-    spectra_.emplace(missing[j], std::move(found[j]));
-  }
+void BlockDescent::prepare(const WorkingSet& working, const Unpenalised& free,
+                           const QuadraticModel& model, Acceleration acceleration) {
+  spectra_.prepare(working.blocks, model.h);
   spectrum_.clear();
   Index largest = 0;
   for (Index j = 0; j < working.size(); ++j) {
-    spectrum_.push_back(&spectra_.at(working.blocks[j]));
+    spectrum_.push_back(&spectra_[working.blocks[j]]);
     largest = std::max(largest, working.rows(j));
   }
   for (Matrix* m : {&gradient_, &linear_, &change_, &step_}) m->resize(largest, working.n_outputs);
   rotated_.resize(working.coefs.size());
   gradients_.resize(working.coefs.size());
+  if (acceleration == Acceleration::newton) {
+    newton_.reserve(working, model.F.rows());
+    return;
+  }
+  joint_.resize(rotated_.size() + free.coefs().size() + model.F.size());
+  previous_.resize(joint_.size());
+  extrapolation_.resize(joint_.size());
 }
 
 // to_j = V_j^T from_j, or V_j from_j.
@@ -189,27 +176,78 @@ double BlockDescent::gap(const WorkingSet& working, const QuadraticModel& model,
 }
 
 Index BlockDescent::minimise(WorkingSet& working, Unpenalised& free, QuadraticModel& model,
-                             Precision precision, double target_gap, Index max_epochs,
-                             Control& control) {
-  prepare(working, model.h);
-  joint_.resize(rotated_.size() + free.coefs().size() + model.F.size());
-  previous_.resize(joint_.size());
-  extrapolation_.resize(joint_.size());
+                             Precision precision, Acceleration acceleration, double target_gap,
+                             Index max_epochs, Control& control) {
+  prepare(working, free, model, acceleration);
   rotate(working, working.coefs, rotated_, true);
   free.fit(model.F, model.R);
   try {
-    for (Index n = 1;; ++n) {
-      const bool full_sweep = n % kFullSweepPeriod == 1;
-      epoch(working, free, model, !full_sweep, control);
-      try_extrapolation(working, free, model);
-      const bool last = n >= max_epochs;
-      if (n % kCheckPeriod != 0 && !last) continue;
-      rotate(working, rotated_, working.coefs, false);
-      if (last || gap(working, model, precision, control) <= target_gap) return n;
-    }
+    return acceleration == Acceleration::newton
+               ? newton(working, free, model, precision, target_gap, max_epochs, control)
+               : descend(working, free, model, precision, target_gap, max_epochs, control);
   } catch (const StopRequest&) {
     rotate(working, rotated_, working.coefs, false);
     throw;
+  }
+}
+
+Index BlockDescent::descend(WorkingSet& working, Unpenalised& free, QuadraticModel& model,
+                            Precision precision, double target_gap, Index max_epochs,
+                            Control& control) {
+  for (Index n = 1;; ++n) {
+    const bool full_sweep = n % kFullSweepPeriod == 1;
+    epoch(working, free, model, !full_sweep, control);
+    try_extrapolation(working, free, model);
+    const bool last = n >= max_epochs;
+    if (n % kCheckPeriod != 0 && !last) continue;
+    rotate(working, rotated_, working.coefs, false);
+    if (last || gap(working, model, precision, control) <= target_gap) return n;
+  }
+}
+
+// Whether its exact update, from the gradient at hand, would turn a block to or from zero: what
+// Newton steps cannot do.
+bool BlockDescent::changes_status(const WorkingSet& working, Index j) {
+  const MatrixMap gradient = working.block(gradients_, j);
+  const MatrixMap Z = working.block(rotated_, j);
+  const double a = working.alphas[j];
+  if (Z.isZero(0.0)) return gradient.norm() > a;
+  const BlockSpectrum& spectrum = *spectrum_[j];
+  auto linear = linear_.topRows(working.rows(j));
+  if (spectrum.exact()) {
+    linear.noalias() = spectrum.vectors.transpose() * gradient;
+  } else {
+    linear = gradient;
+  }
+  linear += spectrum.values.asDiagonal() * Z;
+  return linear.norm() <= a;
+}
+
+// Only blocks that change their status are updated, all of them after a step that a kink cut short.
+Index BlockDescent::newton(WorkingSet& working, Unpenalised& free, QuadraticModel& model,
+                           Precision precision, double target_gap, Index max_epochs,
+                           Control& control) {
+  double lowest = std::numeric_limits<double>::infinity();
+  bool sweep = false;
+  Index idle = 0;
+  for (Index n = 0;; ++n) {
+    rotate(working, rotated_, working.coefs, false);
+    const double current = gap(working, model, precision, control);
+    idle = current < kProgress * lowest ? 0 : idle + 1;
+    lowest = std::min(lowest, current);
+    // At least one: the gap of a model that is not the loss may be small where that of the loss is
+    // not.
+    if (n > 0 && (current <= target_gap || n >= max_epochs || idle > kPatience)) return n;
+
+    for (Index j = 0; j < working.size(); ++j) {
+      if (!sweep && !changes_status(working, j)) continue;
+      visit(working, j, model);
+      control.poll();
+    }
+    free.fit(model.F, model.R);
+    rotate(working, rotated_, working.coefs, false);
+    sweep = newton_.step(working, working.coefs, free, model, precision, control) < kShortStep;
+    rotate(working, working.coefs, rotated_, true);
   }
 }
 

@@ -82,9 +82,11 @@ struct SquaredHinge {
   double curvature(double f, double y) const { return y * f < 1.0 ? 1.0 : 0.0; }
 };
 
-// t^2 / 2 for |t| <= delta, delta |t| - delta^2 / 2 beyond, t = f - y; |v| <= delta. The curvature
-// is that of the tangent majoriser: l'' vanishes on the linear part, where the gradient does not.
+// t^2 / 2 for |t| <= delta, delta |t| - delta^2 / 2 beyond, t = f - y; |v| <= delta. l'' vanishes
+// on the linear part, where the gradient does not: there the curvature is a share of the tangent
+// majoriser's, and the line search of the Newton steps answers for the rest.
 struct Huber {
+  static constexpr double kTail = 0.1;
   double clip(double v, double) const { return v; }
   double largest_scale(double v, double) const { return delta / std::abs(v); }
   static constexpr double kSmoothness = 1.0;
@@ -106,7 +108,8 @@ struct Huber {
     return (delta + u) * (std::abs(t) - 0.5 * (delta - u));
   }
   double curvature(double f, double y) const {
-    return std::min(1.0, delta / std::max(delta, std::abs(f - y)));
+    const double t = std::abs(f - y);
+    return t <= delta ? 1.0 : kTail * delta / t;
   }
 };
 

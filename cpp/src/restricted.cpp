@@ -12,11 +12,13 @@ constexpr double kModelShare = 0.1;  // of the target that a Newton step's model
 }  // namespace
 
 RestrictedProblem::RestrictedProblem(const Operator& op, const Loss& loss, Matrix free_columns,
-                                     int n_threads)
+                                     Acceleration acceleration, int n_threads)
     : free(std::move(free_columns), loss.n_outputs()),
       op_(op),
       loss_(loss),
-      descent_(op, n_threads) {
+      acceleration_(acceleration),
+      spectra_(op, n_threads),
+      descent_(op, spectra_) {
   working.n_outputs = loss.n_outputs();
   working.starts = {0};
   model_.resize(op.n_samples(), loss.n_outputs());
@@ -29,7 +31,7 @@ void RestrictedProblem::set_model() {
   if (curvature_set_ && loss_.quadratic()) return;
   loss_.curvature(model_.F, model_.h);
   free.set_curvature(model_.h);
-  descent_.clear();
+  spectra_.clear();
   curvature_set_ = true;
 }
 
@@ -104,7 +106,7 @@ bool RestrictedProblem::line_search() {
     working.coefs = coefs0_ + t * dcoefs;
     const double after = primal();
     // Below the resolution of the objective only the model can tell: its full step is taken.
-    const bool invisible = k == 0 && promised < 0.0 && -promised <= kResolution * before &&
+    const bool invisible = k == 0 && std::abs(promised) <= kResolution * before &&
                            after <= before + kResolution * before;
     if (invisible || (after < before && after <= before + kSufficient * t * promised)) {
       free.coefs() = free0_ + t * dfree;
@@ -118,7 +120,8 @@ bool RestrictedProblem::line_search() {
 }
 
 void RestrictedProblem::minimise_model(double target, Index max_epochs, Control& control) {
-  n_epochs_ += descent_.minimise(working, free, model_, precision, target, max_epochs, control);
+  n_epochs_ += descent_.minimise(working, free, model_, precision, acceleration_, target,
+                                 max_epochs, control);
 }
 
 void RestrictedProblem::minimise(double target, Control& control) {

@@ -54,7 +54,9 @@ Solver::Solver(const Operator& op, const Loss& loss, Vector weights, Matrix free
       loss_(loss),
       weights_(std::move(weights)),
       settings_(settings),
-      restricted_(op, loss, unpenalised_columns(op, weights_, free), settings.n_threads),
+      restricted_(op, loss, unpenalised_columns(op, weights_, free),
+                  loss.n_outputs() == 1 ? settings.acceleration : Acceleration::extrapolation,
+                  settings.n_threads),
       pricing_(op, weights_, loss.omega(), loss.n_outputs()) {
   settings_.verify();
 }

@@ -49,6 +49,14 @@ void Unpenalised::project(MatrixRef Theta) const {
   Theta = root_.asDiagonal() * phi;
 }
 
+void Unpenalised::project_weighted(MatrixRef V) {
+  if (size() == 0) return;
+  for (int pass = 0; pass < 2; ++pass) {
+    rotated_.noalias() = basis_.transpose() * V;
+    V.noalias() -= basis_ * rotated_;
+  }
+}
+
 bool Unpenalised::orthogonal(ConstMatrixRef Theta) const {
   constexpr double kTolerance = 1e-9;
   for (Index j = 0; j < size(); ++j) {

@@ -9,7 +9,14 @@ from numpy.typing import ArrayLike
 from cvxnn._ext import core
 from cvxnn._problem import Callback, Problem, make_problem, observer, shown_log
 from cvxnn._threads import effective_threads
-from cvxnn._validation import Float, check_choice, check_count, check_positive, check_time_limit
+from cvxnn._validation import (
+    SOLVERS,
+    Float,
+    check_choice,
+    check_count,
+    check_positive,
+    check_time_limit,
+)
 from cvxnn.arrangements import PatternSet
 from cvxnn.results import SolveResult, certified_fields
 
@@ -84,6 +91,7 @@ def solve_patterns(
     time_limit: float | None,
     n_threads: int | None,
     screening: bool,
+    solver: str,
     callback: Callback | None,
     verbose: int,
     init: SolveResult | None,
@@ -100,6 +108,7 @@ def solve_patterns(
             tol=check_positive(tol, "tol"),
             max_iter=check_count(max_iter, "max_iter"),
             screening=bool(screening),
+            solver=check_choice(solver, "solver", SOLVERS),
             n_threads=effective_threads(n_threads),
             time_limit=check_time_limit(time_limit),
             callback=observer(verbose, callback),

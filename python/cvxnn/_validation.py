@@ -12,6 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 Float = NDArray[np.float64]
 Data = NDArray[np.float32] | NDArray[np.float64]
 
+SOLVERS = ("auto", "newton", "bcd")
+
 # Squares and their sums must stay finite, in float32 tables too.
 _LARGEST = 1e100
 _LARGEST_FLOAT32 = 1e15

@@ -87,6 +87,7 @@ def solve(
     time_limit: float | None = None,
     n_threads: int | None = None,
     screening: bool = True,
+    solver: str = "auto",
     callback: Callback | None = None,
     verbose: int = 0,
     init: SolveResult | None = None,
@@ -131,6 +132,10 @@ def solve(
         Threads; None is OpenMP's setting. Results are bitwise the same for any number.
     screening : bool, default=True
         Drop blocks that are provably zero at the optimum.
+    solver : {'auto', 'newton', 'bcd'}, default='auto'
+        How the working set is solved: exact block updates with Newton steps on the non-zero
+        blocks, or with extrapolation. ``auto`` is ``newton``, which is faster on all that was
+        measured, by orders of magnitude where many patterns are active.
     callback : callable or None, default=None
         Called with an `IterationInfo` at each evaluation of the gap; True stops the solve.
     verbose : int, default=0
@@ -192,6 +197,7 @@ def solve(
         time_limit=time_limit,
         n_threads=n_threads,
         screening=screening,
+        solver=solver,
         callback=callback,
         verbose=verbose,
         init=init,
@@ -219,6 +225,7 @@ def solve_path(
     time_limit: float | None = None,
     n_threads: int | None = None,
     screening: bool = True,
+    solver: str = "auto",
     callback: Callback | None = None,
     verbose: int = 0,
 ) -> PathResult:
@@ -234,7 +241,7 @@ def solve_path(
         Ratio of its smallest alpha to `alpha_max`.
     alphas : array-like or None, default=None
         Own values instead, in any order.
-    tol, max_iter, n_threads, screening, callback, verbose
+    tol, max_iter, n_threads, screening, solver, callback, verbose
         As for `solve`, at each alpha.
     time_limit : float or None, default=None
         Limit in seconds for the whole path. A path that is stopped is returned as far as it got.
@@ -289,6 +296,7 @@ def solve_path(
         time_limit=time_limit,
         n_threads=n_threads,
         screening=screening,
+        solver=solver,
         callback=callback,
         verbose=verbose,
         init=None,

@@ -9,7 +9,14 @@ from numpy.typing import ArrayLike
 from cvxnn._ext import core
 from cvxnn._problem import Callback, make_problem, observer, shown_log
 from cvxnn._threads import effective_threads
-from cvxnn._validation import check_count, check_data, check_positive, check_time_limit
+from cvxnn._validation import (
+    SOLVERS,
+    check_choice,
+    check_count,
+    check_data,
+    check_positive,
+    check_time_limit,
+)
 from cvxnn.losses import Huber
 from cvxnn.results import GroupLassoResult, certified_fields, warn_unless_optimal
 
@@ -44,6 +51,7 @@ def solve_group_lasso(
     time_limit: float | None = None,
     n_threads: int | None = None,
     screening: bool = True,
+    solver: str = "auto",
     callback: Callback | None = None,
     verbose: int = 0,
 ) -> GroupLassoResult:
@@ -64,8 +72,8 @@ def solve_group_lasso(
         Regularisation strength.
     weights : array-like of shape (n_groups,) or None, default=None
         Non-negative penalty weights; None is one. A group of weight zero is not penalised.
-    loss, sample_weight, fit_intercept, tol, max_iter, time_limit, n_threads, screening, callback, \
-verbose
+    loss, sample_weight, fit_intercept, tol, max_iter, time_limit, n_threads, screening, solver, \
+callback, verbose
         As for `solve`.
 
     Returns
@@ -117,6 +125,7 @@ verbose
             tol=check_positive(tol, "tol"),
             max_iter=check_count(max_iter, "max_iter"),
             screening=bool(screening),
+            solver=check_choice(solver, "solver", SOLVERS),
             n_threads=effective_threads(n_threads),
             time_limit=check_time_limit(time_limit),
             callback=observer(verbose, callback),

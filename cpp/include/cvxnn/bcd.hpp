@@ -1,25 +1,14 @@
 // Block coordinate descent with exact block solves on a quadratic model of the loss.
 #pragma once
 
-#include <unordered_map>
-
-#include "cvxnn/block_update.hpp"
 #include "cvxnn/control.hpp"
+#include "cvxnn/newton.hpp"
+#include "cvxnn/quadratic_model.hpp"
+#include "cvxnn/spectra.hpp"
 #include "cvxnn/unpenalised.hpp"
 #include "cvxnn/working_set.hpp"
 
 namespace cvxnn {
-
-// The model at F0: L(F) ~ L(F0) - <Theta0, F - F0> + 1/2 sum_i h_i ||F_i - F0_i||^2. For the
-// squared loss it is the loss. R = Theta0 - diag(h) (F - F0) is its dual point at F.
-struct QuadraticModel {
-  Matrix F, R;
-  Matrix F0, Theta0;
-  Vector h;
-
-  void resize(Index n_samples, Index n_outputs);
-  double value() const;  // less L(F0)
-};
 
 // Anderson extrapolation of the last iterates (Bertrand and Massias 2021), kept only where it
 // lowers the objective of the model.
@@ -42,20 +31,28 @@ class Extrapolation {
   int count_ = 0;
 };
 
+// What follows an epoch of block updates.
+enum class Acceleration { extrapolation, newton };
+
 class BlockDescent {
  public:
-  BlockDescent(const Operator& op, int n_threads) : op_(op), n_threads_(n_threads) {}
+  BlockDescent(const Operator& op, BlockSpectra& spectra)
+      : op_(op), spectra_(spectra), newton_(op, spectra) {}
 
-  // Forgets the Gram matrices of the blocks: the curvature has changed.
-  void clear() { spectra_.clear(); }
-
-  // Lowers the restricted model until its duality gap is at most target_gap, and returns the number
-  // of epochs. Coefficients and fit stay consistent if a StopRequest ends the call.
+  // Lowers the restricted model until its duality gap is at most target_gap, max_epochs are over or
+  // rounding forbids more; returns the number of epochs. Coefficients and fit stay consistent if a
+  // StopRequest ends the call. Newton steps are for one output.
   Index minimise(WorkingSet& working, Unpenalised& free, QuadraticModel& model, Precision precision,
-                 double target_gap, Index max_epochs, Control& control);
+                 Acceleration acceleration, double target_gap, Index max_epochs, Control& control);
 
  private:
-  void prepare(const WorkingSet& working, ConstVectorRef h);
+  void prepare(const WorkingSet& working, const Unpenalised& free, const QuadraticModel& model,
+               Acceleration acceleration);
+  Index descend(WorkingSet& working, Unpenalised& free, QuadraticModel& model, Precision precision,
+                double target_gap, Index max_epochs, Control& control);
+  Index newton(WorkingSet& working, Unpenalised& free, QuadraticModel& model, Precision precision,
+               double target_gap, Index max_epochs, Control& control);
+  bool changes_status(const WorkingSet& working, Index j);
   void epoch(const WorkingSet& working, Unpenalised& free, QuadraticModel& model, bool active_only,
              Control& control);
   void visit(const WorkingSet& working, Index j, QuadraticModel& model);
@@ -66,8 +63,8 @@ class BlockDescent {
   void rotate(const WorkingSet& working, const Vector& from, Vector& to, bool forward) const;
 
   const Operator& op_;
-  int n_threads_;
-  std::unordered_map<Index, BlockSpectrum> spectra_;  // of any block that was ever visited
+  BlockSpectra& spectra_;
+  NewtonMethod newton_;
 
   std::vector<const BlockSpectrum*> spectrum_;  // of the working set
   Vector rotated_;                              // V^T W, the coordinates in which blocks are solved

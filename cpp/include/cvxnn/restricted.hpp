@@ -14,7 +14,8 @@ namespace cvxnn {
 // proximal Newton steps with a line search (Lee, Sun and Saunders 2014).
 class RestrictedProblem {
  public:
-  RestrictedProblem(const Operator& op, const Loss& loss, Matrix free_columns, int n_threads);
+  RestrictedProblem(const Operator& op, const Loss& loss, Matrix free_columns,
+                    Acceleration acceleration, int n_threads);
 
   WorkingSet working;
   Unpenalised free;
@@ -50,6 +51,8 @@ class RestrictedProblem {
 
   const Operator& op_;
   const Loss& loss_;
+  Acceleration acceleration_;
+  BlockSpectra spectra_;
   BlockDescent descent_;
   QuadraticModel model_;  // model_.F is the fit
   bool curvature_set_ = false;

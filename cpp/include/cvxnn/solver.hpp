@@ -16,6 +16,7 @@ struct Settings {
   double tol = 1e-4;      // stop at gap <= tol * primal
   Index max_iter = 1000;  // evaluations of the gap over all blocks
   bool screening = true;
+  Acceleration acceleration = Acceleration::newton;
   int n_threads = 1;
 
   void verify() const;

@@ -27,6 +27,9 @@ class Unpenalised {
   // changes small entries little and so stays inside the domain of the conjugate.
   void project(MatrixRef Theta) const;
 
+  // V becomes orthogonal to diag(h)^(1/2) A_0.
+  void project_weighted(MatrixRef V);
+
   // Whether A_0^T Theta = 0 to rounding: an unpenalised block leaves no slack.
   bool orthogonal(ConstMatrixRef Theta) const;
 

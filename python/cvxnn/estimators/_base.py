@@ -173,6 +173,7 @@ class ReLUEstimator(BaseEstimator):
             time_limit=self.time_limit,
             n_threads=self.n_threads,
             screening=True,
+            solver="auto",
             callback=callback,
             verbose=self.verbose,
             init=None,

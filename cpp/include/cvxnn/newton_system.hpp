@@ -1,0 +1,61 @@
+// The linear system of a Newton step on the non-zero blocks, by preconditioned conjugate gradients.
+#pragma once
+
+#include "cvxnn/control.hpp"
+#include "cvxnn/operators/operator.hpp"
+#include "cvxnn/spectra.hpp"
+#include "cvxnn/unpenalised.hpp"
+#include "cvxnn/working_set.hpp"
+
+namespace cvxnn {
+
+// (B^T B + D) y = rhs over the non-zero blocks W_j, one output. B = Q diag(h)^(1/2) A, where Q
+// projects the unpenalised block out, and D is the Hessian of the penalty,
+//   D_j = kappa_j (I - u_j u_j^T),  u_j = W_j / ||W_j||,  kappa_j = alphas_j / ||W_j||.
+// Preconditioned by its diagonal blocks in their eigenvectors, so that the units of features do not
+// matter. Products run on the operator: nothing of the size of B is formed.
+class NewtonSystem {
+ public:
+  NewtonSystem(const Operator& op, BlockSpectra& spectra);
+
+  // Makes room for any subset of the working set, whose spectra are known.
+  void reserve(const WorkingSet& working);
+
+  // Takes the non-zero blocks of W.
+  void set(const WorkingSet& working, const Vector& W, ConstVectorRef h);
+
+  Index size() const { return starts_.back(); }
+  Index n_blocks() const { return static_cast<Index>(blocks_.size()); }
+  Index position(Index a) const { return positions_[a]; }  // in the working set
+  auto part(Vector& values, Index a) const { return values.segment(starts_[a], length(a)); }
+  auto part(const Vector& values, Index a) const { return values.segment(starts_[a], length(a)); }
+  auto unit(Index a) const { return part(unit_, a); }
+
+  // out = A^T R over these blocks.
+  void gradient(ConstMatrixRef R, Precision precision, Control& control, Vector& out) const {
+    op_.gradients(blocks_, R, precision, control, out.data());
+  }
+
+  // Overwrites the first size() entries of y until the preconditioned residual has fallen by
+  // `tolerance`, and Ay = A y (n_samples x 1).
+  void solve(const Vector& rhs, double tolerance, Index max_iterations, Unpenalised& free,
+             Precision precision, Control& control, Vector& y, Matrix& Ay);
+
+ private:
+  Index length(Index a) const { return starts_[a + 1] - starts_[a]; }
+  void apply(const Vector& y, Unpenalised& free, Precision precision, Control& control,
+             Vector& out);
+  void precondition(const Vector& v, Vector& out);
+
+  const Operator& op_;
+  BlockSpectra& spectra_;
+  std::vector<Index> positions_, blocks_, starts_{0};
+  std::vector<const BlockSpectrum*> spectrum_;
+  Vector root_;                                // h^(1/2)
+  Vector unit_, kappa_;                        // u and kappa of each block
+  Vector rotated_, scaled_unit_, correction_;  // of the Sherman-Morrison formula
+  Vector residual_, preconditioned_, search_, image_;
+  Matrix samples_;
+};
+
+}  // namespace cvxnn
