@@ -131,14 +131,14 @@ constexpr double kDelta = 0.7;  // of the Huber loss
 
 // Targets with something to learn, the loss on them, and the weights of its samples.
 inline std::unique_ptr<Loss> random_loss(const std::string& name, Index n_samples, Index n_outputs,
-                                         unsigned seed) {
+                                         unsigned seed, double delta = kDelta) {
   Matrix y = random_matrix(n_samples, n_outputs, seed);
   if (classifies(name)) {
     y = y.unaryExpr([](double t) { return t > 0.0 ? 1.0 : -1.0; });
   }
   Vector omega = random_matrix(n_samples, 1, seed + 1).cwiseAbs().array() + 0.1;
   omega /= omega.sum();
-  return make_loss(name, std::move(y), std::move(omega), kDelta);
+  return make_loss(name, std::move(y), std::move(omega), delta);
 }
 
 // A gated problem that owns all that its design looks at.

@@ -1,8 +1,7 @@
-#include "cvxnn/block_update.hpp"
-
 #include <Eigen/Eigenvalues>
 #include <Eigen/QR>
 
+#include "cvxnn/block_update.hpp"
 #include "fixtures.hpp"
 
 namespace cvxnn {
@@ -126,7 +125,8 @@ TEST_CASE("widely scaled curvatures satisfy the conditions row by row") {
 TEST_CASE("widely scaled Gram matrices satisfy the conditions") {
   for (const double largest : {1e-10, 1.0, 1e10}) {
     Vector values(6);
-    for (Index k = 0; k < 6; ++k) values[k] = largest * std::pow(10.0, -2.0 * static_cast<double>(k));
+    for (Index k = 0; k < 6; ++k)
+      values[k] = largest * std::pow(10.0, -2.0 * static_cast<double>(k));
     const Matrix H = with_eigenvalues(values, 11), B = H * random_matrix(6, 1, 12);
     for (const double share : {1e-6, 0.1, 0.9}) {
       CHECK(kkt_error(H, B, share * B.norm(), solve_block(H, B, share * B.norm())) <= 1e-12);
@@ -182,9 +182,19 @@ TEST_CASE("the bound of a large block is above its spectrum") {
   CHECK(zero.values.isZero(0.0));
 }
 
-// Features and their negatives, of unit norm: all rows of the Gram matrix have similar norms, and
-// the vector of these is orthogonal to the leading eigenvector.
-TEST_CASE("the bound of a large block with mirrored features is above its spectrum") {
+// Where all rows of a Gram matrix have the same norm, the vector of ones may be an eigenvector, and
+// not the leading one: features and their negatives, categories that exclude one another.
+TEST_CASE("the bound of a large block with symmetries is above its spectrum") {
+  const Index size = kExactBlockSize + 8;
+  const Matrix identity = Matrix::Identity(size, size), ones = Matrix::Ones(size, size);
+  for (const double share : {0.1, 0.5, 0.999, 1.0}) {
+    check_bound(identity - share / static_cast<double>(size) * ones);
+  }
+  Matrix mirrored(size, size);
+  const Matrix quarter = Matrix::Identity(size / 2, size / 2);
+  mirrored << quarter, -quarter, -quarter, quarter;
+  check_bound(mirrored);
+
   const Index half = kExactBlockSize / 2 + 4;
   const Matrix Q = orthogonal(300, 16).leftCols(half);
   Matrix A(300, 2 * half);

@@ -1,5 +1,4 @@
 #include "cvxnn/kernels/masked_product.hpp"
-
 #include "fixtures.hpp"
 
 namespace cvxnn::kernels {

@@ -1,5 +1,4 @@
 #include "cvxnn/patterns.hpp"
-
 #include "fixtures.hpp"
 
 namespace cvxnn {

@@ -1,5 +1,4 @@
 #include "cvxnn/unpenalised.hpp"
-
 #include "fixtures.hpp"
 
 namespace cvxnn {
@@ -68,8 +67,8 @@ TEST_CASE("fit makes the residual orthogonal to the columns and keeps the books"
     free.set_curvature(h);
     const Matrix F0 = random_matrix(kSamples, kOutputs, 3);
     // A sample without curvature has no slope either.
-    const Matrix R0 = (h.array() > 0.0).select(1.0, h).asDiagonal() *
-                      random_matrix(kSamples, kOutputs, 4);
+    const Matrix R0 =
+        (h.array() > 0.0).select(1.0, h).asDiagonal() * random_matrix(kSamples, kOutputs, 4);
     Matrix F = F0, R = R0;
     free.fit(F, R);
     CHECK((columns.transpose() * R).cwiseAbs().maxCoeff() <=
@@ -110,6 +109,21 @@ TEST_CASE("project makes a dual point feasible by the least change") {
     const Matrix inverse = (h.array() > 0.0).select(h.cwiseInverse(), 0.0).asDiagonal() * Theta;
     CHECK(std::abs(inverse.cwiseProduct(feasible).sum()) <= 1e-12 * Theta0.norm());
   });
+}
+
+// As for a model whose unpenalised part has yet to be fitted.
+TEST_CASE("project is exact for what little may remain") {
+  const Matrix columns = with_intercept(3);
+  const Vector h = curvature(false);
+  Unpenalised free(columns, 1);
+  free.set_curvature(h);
+  const Matrix rest = random_matrix(kSamples, 1, 8);
+  Matrix Theta = h.asDiagonal() * (1e8 * columns.rowwise().sum() + rest);
+  free.project(Theta);
+  CHECK(slope(columns, Theta) <= 1e-14);
+  Matrix expected = h.asDiagonal() * rest;
+  free.project(expected);
+  CHECK(relative_error(Theta, expected) <= 1e-6);
 }
 
 TEST_CASE("a point that is not orthogonal to the columns is told apart") {
