@@ -19,7 +19,10 @@ void bind_dtype(py::module_& m) {
         CArray<double> out({x.shape(0), output.shape(1)});
         Eigen::Map<DataMatrix<double>> fit(out.mutable_data(), out.shape(0), out.shape(1));
         py::gil_scoped_release release;
-        predict<T>(network, samples, n_threads, fit);
+        for_strips(samples.rows(), n_threads, [&](Index first, Index count) {
+          const DataMap<T> strip(samples.data() + first * samples.cols(), count, samples.cols());
+          predict<T>(network, strip, n_threads, fit.middleRows(first, count));
+        });
         return out;
       },
       py::arg("x").noconvert(), py::arg("hidden").noconvert(), py::arg("hidden_bias").noconvert(),

@@ -16,7 +16,11 @@ void bind_dtype(py::module_& m) {
         const DataMap<double> columns = data_map(gates);
         Word* out = words.mutable_data();
         py::gil_scoped_release release;
-        pack_patterns(samples, columns, Vector(), n_threads, out);
+        for_strips(samples.rows(), n_threads, [&](Index first, Index count) {
+          const DataMap<T> strip(samples.data() + first * samples.cols(), count, samples.cols());
+          Word* const words_of_strip = out + first / kWordBits * columns.cols();
+          pack_patterns(strip, columns, Vector(), n_threads, words_of_strip);
+        });
       },
       py::arg("x").noconvert(), py::arg("gates").noconvert(), py::arg("words").noconvert(),
       py::kw_only(), py::arg("n_threads"), "Writes the packed patterns of all gates into words.");

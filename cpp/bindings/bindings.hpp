@@ -7,6 +7,8 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
+
 #include "cvxnn/control.hpp"
 #include "cvxnn/patterns.hpp"
 #include "cvxnn/types.hpp"
@@ -38,6 +40,18 @@ inline PatternView pattern_view(const CArray<Word>& words, Index n_samples) {
 inline void check_signals() {
   py::gil_scoped_acquire gil;
   if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+}
+
+// fn(first, count) for strips of rows, with an eye on signals between them. Strips keep every
+// thread busy and are whole words of pattern bits; what is computed of a row must not depend on its
+// strip.
+template <class Fn>
+void for_strips(Index n_rows, int n_threads, Fn&& fn) {
+  const Index strip = 1024 * std::max(4, n_threads);
+  for (Index first = 0; first < n_rows; first += strip) {
+    fn(first, std::min(strip, n_rows - first));
+    check_signals();
+  }
 }
 
 void bind_threads(py::module_& m);

@@ -1,19 +1,27 @@
 """What ``n_threads`` means."""
 
 import functools
+import math
 import os
 import warnings
+from pathlib import Path
 
 from cvxnn._ext import core
 from cvxnn._validation import check_count
 
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # "max 100000" or "150000 100000": quota and period
+
 
 @functools.cache
 def _cpu_count() -> int:
-    """CPUs this process may use: affinity and control groups included."""
-    from joblib import cpu_count  # deferred: not everybody who imports cvxnn solves
-
-    return int(cpu_count())
+    """CPUs this process may use: affinity and, in a container, its quota."""
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cpus = available or 1
+    try:
+        quota, period = _QUOTA.read_text().split()
+        return max(1, min(cpus, math.ceil(int(quota) / int(period))))
+    except (OSError, ValueError):  # no control group, or no limit
+        return cpus
 
 
 def effective_threads(n_threads: int | None) -> int:

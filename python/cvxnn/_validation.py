@@ -23,6 +23,8 @@ def check_numeric(value: ArrayLike, name: str) -> NDArray[Any]:
     """Return a real numeric array of any shape."""
     if hasattr(value, "toarray") and hasattr(value, "nnz"):
         raise TypeError(f"{name} must be dense, got a sparse matrix: pass {name}.toarray()")
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise ValueError(f"{name} must not have masked entries: fill or drop them first")
     try:
         array = np.asarray(value)
         if array.dtype.kind in "OUS":
@@ -144,18 +146,25 @@ def check_positive(value: float, name: str) -> float:
     """Return a positive finite number."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (numbers.Real, np.number)):
         raise TypeError(f"{name} must be a number, got {type(value).__name__}")
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = np.inf
     if not (number > 0.0 and np.isfinite(number)):
         raise ValueError(f"{name} must be positive and finite, got {number:g}")
     return number
 
 
-def check_count(value: int | np.integer[Any], name: str, least: int = 1) -> int:
-    """Return an integer of at least `least`."""
+def check_count(
+    value: int | np.integer[Any], name: str, least: int = 1, most: float = 2**31 - 1
+) -> int:
+    """Return an integer between `least` and `most`."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (numbers.Integral, np.integer)):
         raise TypeError(f"{name} must be an integer, got {type(value).__name__}")
     if value < least:
         raise ValueError(f"{name} must be >= {least}, got {value}")
+    if value > most:
+        raise ValueError(f"{name} must be <= {most}, got {value}")
     return int(value)
 
 

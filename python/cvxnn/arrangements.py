@@ -26,7 +26,7 @@ def _generator(random_state: RandomState) -> np.random.Generator:
     if isinstance(random_state, np.random.RandomState):
         random_state = int(random_state.randint(2**31 - 1))
     elif random_state is not None and not isinstance(random_state, np.random.SeedSequence):
-        random_state = check_count(random_state, "random_state", least=0)
+        random_state = check_count(random_state, "random_state", least=0, most=np.inf)
     return np.random.Generator(np.random.Philox(random_state))
 
 

@@ -137,12 +137,14 @@ class TestLimits:
         assert result.status == "optimal"
 
 
-SOLVES = {
+CALLS = {
     "solve": "cvxnn.solve(X, y, patterns, alpha=1e-7, **options)",
     "float32": "cvxnn.solve(X.astype('f'), y, patterns, alpha=1e-7, **options)",
     "logistic": "cvxnn.solve(X, np.sign(y), patterns, alpha=1e-7, loss='logistic', **options)",
     "path": "cvxnn.solve_path(X, y, patterns, n_alphas=1000, eps=1e-8, **options)",
     "group_lasso": "cvxnn.solve_group_lasso(wide, wide @ signs, 5, alpha=1e-7, **options)",
+    "patterns": "ready() or cvxnn.activation_patterns(long, gates, n_threads={n_threads})",
+    "predict": "ready() or network.predict(long, n_threads={n_threads})",
 }
 CHILD = """
     import signal, sys
@@ -157,7 +159,15 @@ CHILD = """
     wide = rng.standard_normal((3000, 5000))
     signs = rng.standard_normal(5000)
     options = dict(tol=1e-15, max_iter=10**9, n_threads={n_threads})
-    options["callback"] = lambda _: print("READY", flush=True)
+    def ready(info=None):
+        print("READY", flush=True)
+
+    options["callback"] = ready
+    long = np.tile(X, (50, 1))
+    gates = rng.standard_normal((20, 8000))
+    network = cvxnn.Network(
+        [gates, np.ones((8000, 1))], [np.zeros(8000), [0.0]], activation="gated_relu", gates=gates
+    )
     try:
         {call}
     except KeyboardInterrupt:
@@ -168,9 +178,11 @@ CHILD = """
 
 
 @pytest.mark.parametrize("n_threads", [1, 2])
-@pytest.mark.parametrize("call", SOLVES)
+@pytest.mark.parametrize("call", CALLS)
 def test_ctrl_c(call, n_threads):
-    code = textwrap.dedent(CHILD).format(call=SOLVES[call], n_threads=n_threads)
+    code = textwrap.dedent(CHILD).format(
+        call=CALLS[call].format(n_threads=n_threads), n_threads=n_threads
+    )
     with subprocess.Popen(
         [sys.executable, "-c", code], env=os.environ, stdout=subprocess.PIPE, text=True
     ) as child:

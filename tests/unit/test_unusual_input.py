@@ -194,3 +194,11 @@ def test_weights_of_zero_leave_least_squares(problem):
     assert cvxnn.alpha_max(X, y, patterns, weights=np.zeros(3)) == 0.0
     assert result.primal == pytest.approx(np.mean((design @ coefs - y) ** 2) / 2, rel=1e-9)
     np.testing.assert_allclose(result.network().predict(X), design @ coefs, atol=1e-6)
+
+
+def test_masked_entries_are_refused():
+    X = np.ma.masked_less(np.arange(6.0).reshape(3, 2), 1.0)
+    with pytest.raises(ValueError, match="X must not have masked entries"):
+        cvxnn.activation_patterns(X, np.eye(2))
+    unmasked = np.ma.MaskedArray(np.arange(6.0).reshape(3, 2))
+    assert cvxnn.activation_patterns(unmasked, np.eye(2)).n_samples == 3
