@@ -95,9 +95,7 @@ def main() -> None:
         print(f"core {args.core}, medians of {args.repeats} paired runs, Gmac/s on one thread")
         print(f"{'':31}{'--------- pricing ----------':>30}{'--------- forward ----------':>30}")
         names = f"{'Gmac/s':>10}{'x Eigen':>10}{'x numpy':>10}"
-        print(
-            f"{'n':>6}{'d':>6}{'P':>7}{'dtype':>12}{names}{names}  pricing, forward on 2 threads"
-        )
+        print(f"{'n':>6}{'d':>6}{'P':>7}{'dtype':>12}{names}{names}  pricing, forward on 2 threads")
         for n, d, n_patterns in SHAPES:
             for dtype in ("float32", "float64"):
                 times = paired(contenders(n, d, n_patterns, dtype), args.repeats)
@@ -105,7 +103,9 @@ def main() -> None:
                 for name in ("pricing", "forward"):
                     own = times[name]
                     row += f"{n * d * n_patterns / own * 1e-9:10.1f}"
-                    row += f"{times[name + ' Eigen'] / own:10.2f}{times[name + ' numpy'] / own:10.2f}"
+                    row += (
+                        f"{times[name + ' Eigen'] / own:10.2f}{times[name + ' numpy'] / own:10.2f}"
+                    )
                 for name in ("pricing", "forward"):
                     row += f"{times[name] / times[name + ' on two']:8.2f}"
                 print(row, flush=True)
