@@ -39,6 +39,23 @@ TEST_CASE("the price is the largest score of a penalised block") {
   CHECK(pricing.candidate(10));
 }
 
+// More blocks than one product takes.
+TEST_CASE("many blocks are priced part by part") {
+  const GatedProblem problem("squared", 70, 2, 9000, 1, 7);
+  const Vector weights = Vector::Ones(9000);
+  Pricing pricing(problem.design, weights, problem.loss->omega(), 1);
+  const Matrix Theta = random_matrix(70, 1, 8);
+  Control control;
+  const double price = pricing.price(Theta, Precision::standard, control);
+  const double reference = reference_dual_norm(problem.design, weights, Theta, 1, control);
+  CHECK(price == doctest::Approx(reference).epsilon(1e-13));
+  // Scores stand where their blocks do.
+  for (const Index b : pricing.violators(0.9 * price, {}, 9000)) {
+    const Matrix block = masked_block(problem.x, problem.patterns.view(), b);
+    CHECK((block.transpose() * Theta).norm() >= 0.9 * price * (1.0 - 1e-12));
+  }
+}
+
 TEST_CASE("violators come worst first, above alpha, without the excepted") {
   const Priced p;
   Pricing pricing(p.problem.design, p.weights, p.problem.loss->omega(), 2);
