@@ -28,13 +28,27 @@ double NewtonMethod::derivative(double t) const {
   return sum;
 }
 
-// The objective is convex along the direction: its minimiser, or 1 where that is nearly one.
+// Whether the full step lowers the objective, as far as rounding shows.
+bool NewtonMethod::full_step_descends() const {
+  constexpr double kResolution = 1e-14;
+  double change = slope_ + 0.5 * curvature_, penalty = 0.0;
+  for (Index a = 0; a < n_blocks_; ++a) {
+    const double norm = std::sqrt(squares_[a]);
+    const double square = squares_[a] + 2.0 * inner_[a] + lengths_[a];
+    change += alphas_[a] * (std::sqrt(std::max(0.0, square)) - norm);
+    penalty += alphas_[a] * norm;
+  }
+  return change <= kResolution * penalty;
+}
+
+// The objective is convex along the direction: its minimiser, or 1 where that does nearly as well.
+// The minimiser itself is often a kink, a block at zero, at which the next steps would be stuck.
 double NewtonMethod::line_search() const {
   constexpr int kBisections = 30;
-  constexpr double kNearly = 1e-3;
+  constexpr double kNearly = 0.3;
   const double at_start = derivative(0.0);
   if (!(at_start < 0.0)) return 0.0;
-  if (std::abs(derivative(1.0)) <= -kNearly * at_start) return 1.0;
+  if (std::abs(derivative(1.0)) <= -kNearly * at_start && full_step_descends()) return 1.0;
   double low = 0.0, high = kLongestStep;
   if (derivative(high) <= 0.0) return high;
   for (int k = 0; k < kBisections; ++k) {

@@ -13,6 +13,7 @@ namespace {
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr Index kMinGrowth = 10;          // violators added to the working set at once
 constexpr Index kPatience = 8;            // iterations without progress before a solve has stalled
+constexpr Index kFloatPatience = 2;       // and before float products are blamed
 constexpr double kRestrictedShare = 0.1;  // of the gap: what a restricted problem is solved to
 
 // `free` and the blocks of weight zero, side by side.
@@ -107,6 +108,15 @@ void Solver::certify_now(Run& run, Control& control) {
               restricted_.free, theta, settings_.n_threads, control);
 }
 
+// Bounds from float products are void where those are not enough.
+void Solver::use_accurate_products(Run& run) {
+  if (restricted_.precision == Precision::accurate) return;
+  restricted_.precision = Precision::accurate;
+  run.best_dual = 0.0;
+  run.lowest_gap = kInfinity;
+  run.idle = 0;
+}
+
 // Decides whether to stop, on the certificate alone.
 bool Solver::converged(Run& run, const Progress& progress, Control& control) {
   const bool progressed =
@@ -115,7 +125,10 @@ bool Solver::converged(Run& run, const Progress& progress, Control& control) {
   run.lowest_primal = std::min(run.lowest_primal, progress.primal);
   run.lowest_gap = std::min(run.lowest_gap, progress.gap);
   const bool idle = run.idle >= kPatience;
-  if (progress.gap > run.tol * progress.primal && !idle) return false;
+  if (progress.gap > run.tol * progress.primal && !idle) {
+    if (run.idle >= kFloatPatience) use_accurate_products(run);
+    return false;
+  }
 
   certify_now(run, control);
   const Certificate& certificate = run.solution.certificate;
@@ -126,9 +139,7 @@ bool Solver::converged(Run& run, const Progress& progress, Control& control) {
   // The arithmetic of the loop was not enough. Float tables give way to double ones; then the loop
   // aims lower than it was asked to.
   if (restricted_.precision == Precision::standard) {
-    restricted_.precision = Precision::accurate;
-    run.best_dual = 0.0;
-    run.lowest_gap = kInfinity;
+    use_accurate_products(run);
   } else if (idle) {
     run.solution.status = Status::stalled;
     return true;
@@ -208,7 +219,7 @@ Solution Solver::solve(double alpha, Control& control) {
   run.solution.alpha = alpha;
   run.tol = settings_.tol;
   pricing_.reset();
-  restricted_.precision = Precision::standard;
+  restricted_.precision = op_.float_products() ? Precision::standard : Precision::accurate;
   WorkingSet& working = restricted_.working;
   working.reset(op_, std::vector<Index>(working.blocks), weights_, alpha);
   try {

@@ -248,7 +248,7 @@ TEST_CASE("a solution has the same bits for any number of threads") {
     Settings settings = with_tol(1e-6);
     std::vector<Solution> solutions;
     for (const int n_threads : {1, 2, 3}) {
-      const GatedProblem problem(name, 4500, 4, 60, 2, 9, n_threads);
+      const GatedProblem problem(name, 4500, 4, 120, 2, 9, n_threads);  // pricing is shared out
       settings.n_threads = n_threads;
       const Instance instance(problem, intercept(4500));
       solutions.push_back(instance.solve(0.3 * instance.alpha_max(), settings));

@@ -37,6 +37,12 @@ TEST_CASE("team_size is bounded by tasks and threads") {
   CHECK(max_threads() >= 1);
 }
 
+TEST_CASE("small products are not worth a team") {
+  CHECK(worthwhile_threads(1e3, 8) == 1);
+  CHECK(worthwhile_threads(1e9, 8) == 8);
+  CHECK(worthwhile_threads(1e9, 1) == 1);
+}
+
 TEST_CASE("an exception of a task reaches the caller, after the other tasks") {
   for (const int n_threads : {2, 3}) {
     std::atomic<int> runs{0};

@@ -23,6 +23,7 @@ class NewtonMethod {
 
  private:
   double derivative(double t) const;
+  bool full_step_descends() const;
   double line_search() const;
 
   NewtonSystem system_;

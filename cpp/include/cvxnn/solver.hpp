@@ -55,6 +55,7 @@ class Solver {
   struct Run;  // the state of one solve
 
   void iterate(Run& run, Control& control);
+  void use_accurate_products(Run& run);
   bool converged(Run& run, const Progress& progress, Control& control);
   void certify_now(Run& run, Control& control);
   void select_working_set(double alpha);

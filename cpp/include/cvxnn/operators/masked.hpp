@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <type_traits>
 
 #include "cvxnn/operators/operator.hpp"
 #include "cvxnn/patterns.hpp"
@@ -19,6 +20,7 @@ class MaskedDesign final : public Operator {
   Index n_blocks() const override { return patterns_.n_patterns; }
   Index block_size(Index) const override { return x_.cols(); }
 
+  bool float_products() const override { return std::is_same_v<T, float>; }
   void gradients(const std::vector<Index>& blocks, ConstMatrixRef R, Precision precision,
                  Control& control, double* out) const override;
   void forward(const std::vector<Index>& blocks, const double* coefs, Precision precision,

@@ -24,6 +24,9 @@ class Operator {
   virtual Index n_blocks() const = 0;
   virtual Index block_size(Index block) const = 0;
 
+  // Whether Precision::standard is less than float64.
+  virtual bool float_products() const { return false; }
+
   // out = (A_b^T R) for b in blocks; R: n_samples x n_outputs.
   virtual void gradients(const std::vector<Index>& blocks, ConstMatrixRef R, Precision precision,
                          Control& control, double* out) const = 0;
