@@ -19,8 +19,6 @@ namespace cvxnn::bindings {
 
 template <class T>
 using CArray = py::array_t<T, py::array::c_style>;
-template <class T>
-using FArray = py::array_t<T, py::array::f_style>;
 
 template <class T>
 DataMap<T> data_map(const CArray<T>& array) {

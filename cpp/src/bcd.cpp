@@ -235,8 +235,7 @@ Index BlockDescent::newton(WorkingSet& working, Unpenalised& free, QuadraticMode
     const double current = gap(working, model, precision, control);
     idle = current < kProgress * lowest ? 0 : idle + 1;
     lowest = std::min(lowest, current);
-    // At least one: the gap of a model that is not the loss may be small where that of the loss is
-    // not.
+    // At least one: where the model is not the loss, its gap may be small before that of the loss.
     if (n > 0 && (current <= target_gap || n >= max_epochs || idle > kPatience)) return n;
 
     for (Index j = 0; j < working.size(); ++j) {

@@ -10,14 +10,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from cvxnn._threads import effective_threads
 from cvxnn._validation import (
+    SOLVERS,
     Data,
     Float,
     check_block_weights,
+    check_choice,
     check_count,
     check_data,
+    check_positive,
     check_sample_weight,
     check_targets,
+    check_time_limit,
 )
 from cvxnn.losses import Huber, Loss, resolve_loss
 from cvxnn.results import IterationInfo
@@ -87,6 +92,29 @@ def make_problem(
         fit_intercept=bool(fit_intercept),
         skip_connection=bool(skip_connection),
     )
+
+
+def solver_settings(
+    *,
+    tol: float,
+    max_iter: int,
+    time_limit: float | None,
+    n_threads: int | None,
+    screening: bool,
+    solver: str,
+    callback: Callback | None,
+    verbose: int,
+) -> dict[str, Any]:
+    """Check how to solve, and return it as the core's keyword arguments."""
+    return {
+        "tol": check_positive(tol, "tol"),
+        "max_iter": check_count(max_iter, "max_iter"),
+        "time_limit": check_time_limit(time_limit),
+        "n_threads": effective_threads(n_threads),
+        "screening": bool(screening),
+        "solver": check_choice(solver, "solver", SOLVERS),
+        "callback": observer(verbose, callback),
+    }
 
 
 def observer(verbose: int, callback: Callback | None) -> Callable[[dict[str, Any]], bool] | None:

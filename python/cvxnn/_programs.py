@@ -7,16 +7,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cvxnn._ext import core
-from cvxnn._problem import Callback, Problem, make_problem, observer, shown_log
+from cvxnn._problem import Problem, make_problem, shown_log, solver_settings
 from cvxnn._threads import effective_threads
-from cvxnn._validation import (
-    SOLVERS,
-    Float,
-    check_choice,
-    check_count,
-    check_positive,
-    check_time_limit,
-)
+from cvxnn._validation import Float, check_choice
 from cvxnn.arrangements import PatternSet
 from cvxnn.results import SolveResult, certified_fields
 
@@ -86,17 +79,11 @@ def solve_patterns(
     patterns: PatternSet,
     alphas: Sequence[float] | Float,
     *,
-    tol: float,
-    max_iter: int,
-    time_limit: float | None,
-    n_threads: int | None,
-    screening: bool,
-    solver: str,
-    callback: Callback | None,
     verbose: int,
     init: SolveResult | None,
+    **settings: Any,
 ) -> list[SolveResult]:
-    """Solve a checked problem at each alpha, each from the one before."""
+    """Solve a checked problem at each alpha, each from the one before; see `solver_settings`."""
     with shown_log(verbose):
         solutions = core.solve_masked(
             problem.data,
@@ -104,14 +91,8 @@ def solve_patterns(
             problem.targets,
             problem.omega,
             **problem.arguments(),
+            **solver_settings(verbose=verbose, **settings),
             alphas=list(alphas),
-            tol=check_positive(tol, "tol"),
-            max_iter=check_count(max_iter, "max_iter"),
-            screening=bool(screening),
-            solver=check_choice(solver, "solver", SOLVERS),
-            n_threads=effective_threads(n_threads),
-            time_limit=check_time_limit(time_limit),
-            callback=observer(verbose, callback),
             init=_starting_point(problem, patterns, init),
         )
     return [_result(problem, patterns, solution) for solution in solutions]

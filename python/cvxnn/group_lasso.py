@@ -7,16 +7,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cvxnn._ext import core
-from cvxnn._problem import Callback, make_problem, observer, shown_log
-from cvxnn._threads import effective_threads
-from cvxnn._validation import (
-    SOLVERS,
-    check_choice,
-    check_count,
-    check_data,
-    check_positive,
-    check_time_limit,
-)
+from cvxnn._problem import Callback, make_problem, shown_log, solver_settings
+from cvxnn._validation import check_count, check_data, check_positive
 from cvxnn.losses import Huber
 from cvxnn.results import GroupLassoResult, certified_fields, warn_unless_optimal
 
@@ -122,13 +114,16 @@ callback, verbose
             problem.omega,
             **problem.arguments(),
             alphas=[check_positive(alpha, "alpha")],
-            tol=check_positive(tol, "tol"),
-            max_iter=check_count(max_iter, "max_iter"),
-            screening=bool(screening),
-            solver=check_choice(solver, "solver", SOLVERS),
-            n_threads=effective_threads(n_threads),
-            time_limit=check_time_limit(time_limit),
-            callback=observer(verbose, callback),
+            **solver_settings(
+                tol=tol,
+                max_iter=max_iter,
+                time_limit=time_limit,
+                n_threads=n_threads,
+                screening=screening,
+                solver=solver,
+                callback=callback,
+                verbose=verbose,
+            ),
             init=None,
         )[0]
     intercept, _, unpenalised = problem.split_free(solution["free_coefs"])

@@ -3,7 +3,7 @@
 import warnings
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import cvxnn
@@ -73,11 +73,11 @@ def objective(problem, result):
 
 
 @st.composite
-def problems(draw):
+def problems(draw, losses=("squared", *LABELLED, "huber")):
     """A random problem of any shape and scale, often degenerate."""
     n = draw(st.one_of(st.just(1), st.integers(2, 12), st.integers(13, 150)))
     d = draw(st.one_of(st.just(1), st.integers(2, 20)))
-    loss = draw(st.sampled_from(("squared", *LABELLED, "huber")))
+    loss = draw(st.sampled_from(losses))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     dtype = draw(st.sampled_from((np.float64, np.float32)))
     X = (10.0 ** draw(st.integers(-12, 12)) * rng.standard_normal((n, d))).astype(dtype)
@@ -149,12 +149,12 @@ def test_solves_end_optimal_unless_rounding_forbids(problem):
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
-@given(problem=problems(), scale=st.integers(-40, 40))
+@given(problem=problems(losses=("squared",)), scale=st.integers(-40, 40))
 def test_units_of_the_targets_do_not_matter(problem, scale):
     X, y, patterns, loss, alpha, options = problem
-    if loss != "squared" or not y.any():
-        return
     base = solve(problem, tol=1e-6)
+    primal, slack = objective(problem, base)
+    assume(slack < 1e-8 * primal)  # else the unpenalised part fits y, and rounding is what remains
     factor = 2.0**scale
     scaled = solve((X, factor * y, patterns, loss, factor * alpha, options), tol=1e-6)
     assert scaled.status == base.status

@@ -68,7 +68,7 @@ class BlockDescent {
 
   std::vector<const BlockSpectrum*> spectrum_;  // of the working set
   Vector rotated_;                              // V^T W, the coordinates in which blocks are solved
-  Vector previous_, gradients_, weights_;
+  Vector previous_, gradients_;
   Matrix gradient_, linear_, change_, step_;  // of one block
   Vector joint_;  // rotated_, the unpenalised block and F, in one vector
   Extrapolation extrapolation_;

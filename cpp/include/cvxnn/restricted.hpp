@@ -56,7 +56,7 @@ class RestrictedProblem {
   BlockDescent descent_;
   QuadraticModel model_;  // model_.F is the fit
   bool curvature_set_ = false;
-  Matrix theta_, scaled_;
+  Matrix theta_;
   Matrix F0_, free0_;  // where a Newton step began
   Vector coefs0_, gradients_;
   Index n_epochs_ = 0;

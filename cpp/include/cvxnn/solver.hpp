@@ -40,6 +40,8 @@ class Solver {
  public:
   // weights: one a block, >= 0; a block of weight zero joins A_0, after the columns `free`.
   // Operator and loss are views that the caller keeps alive.
+  Solver(const Solver&) = delete;  // its pricing refers to its weights
+  Solver& operator=(const Solver&) = delete;
   Solver(const Operator& op, const Loss& loss, Vector weights, Matrix free, Settings settings);
 
   // The smallest alpha at which every penalised block is zero.

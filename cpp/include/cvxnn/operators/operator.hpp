@@ -15,7 +15,7 @@ enum class Precision { standard, accurate };
 // Blocks A_b (n_samples x block_size), b = 0 .. n_blocks - 1. A coefficient or gradient block is
 // block_size x n_outputs, column-major; a list of blocks stores them one after the other.
 // Products over a list run on threads and may use internal scratch space: one caller at a time.
-// Single-block products are serial, allocate nothing and may run concurrently.
+// Single-block functions are serial and may run concurrently; gradient and step allocate nothing.
 class Operator {
  public:
   virtual ~Operator() = default;
