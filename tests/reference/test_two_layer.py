@@ -8,6 +8,8 @@ import pytest
 
 import cvxnn
 from cells import enumerate_gates
+from cvxnn._ext import core
+from cvxnn._problem import make_problem, solver_settings
 
 REFERENCE = json.loads((Path(__file__).parent.parent / "data" / "two_layer.json").read_text())
 LABELLED = ("logistic", "squared_hinge")
@@ -70,6 +72,46 @@ def test_one_network_an_output():
         for y in Y.T
     )
     assert n * total == pytest.approx(case["ova_gated_squared"], rel=1e-7)
+
+
+def test_joint_penalty_of_several_outputs():
+    # The engine's own entry point: estimators do not offer joint outputs.
+    case = REFERENCE["vector"]
+    n, c = case["n"], case["c"]
+    rng = np.random.default_rng(case["seed"])
+    X, Y = rng.standard_normal((n, case["d"])), rng.standard_normal((n, c))
+    patterns = cvxnn.activation_patterns(X, enumerate_gates(X))
+    problem = make_problem(
+        X,
+        Y[:, 0],
+        patterns.n_patterns,
+        loss="squared",
+        sample_weight=None,
+        weights=None,
+        fit_intercept=False,
+    )
+    settings = solver_settings(
+        tol=1e-9,
+        max_iter=100_000,
+        time_limit=None,
+        n_threads=1,
+        screening=True,
+        solver="auto",
+        callback=None,
+        verbose=0,
+    )
+    (solution,) = core.solve_masked(
+        problem.data,
+        patterns.words,
+        np.asfortranarray(Y),
+        problem.omega,
+        **problem.arguments(),
+        **settings,
+        alphas=[case["beta"] / n],
+        init=None,
+    )
+    assert solution["gap"] <= 1e-8 * solution["primal"]
+    assert n * solution["primal"] == pytest.approx(case["fro_gated_squared"], rel=1e-7)
 
 
 def test_cells_are_all_found():
