@@ -78,9 +78,12 @@ struct Problem {
                                         std::move(objective.free), settings)) {}
 };
 
-Acceleration acceleration(const std::string& solver) {
-  if (solver == "auto" || solver == "newton") return Acceleration::newton;
-  if (solver == "bcd") return Acceleration::extrapolation;
+Method method(const std::string& solver) {
+  if (solver == "auto") return Method::automatic;
+  if (solver == "bcd") return Method::bcd;
+  if (solver == "fista") return Method::fista;
+  if (solver == "newton") return Method::newton;
+  if (solver == "interior_point") return Method::interior_point;
   throw InvalidArgument("unknown solver '" + solver + "'");
 }
 
@@ -137,7 +140,7 @@ void bind_design(py::module_& m, const std::string& suffix, const char* descript
                const std::vector<double>& alphas, double tol, Index max_iter, bool screening,
                const std::string& solver, int n_threads, double time_limit,
                const py::object& callback, const Init& init) {
-          const Settings settings{tol, max_iter, screening, acceleration(solver), n_threads};
+          const Settings settings{tol, max_iter, screening, method(solver), n_threads};
           return run_path(make(x, blocks, n_threads),
                           Objective{std::move(y), std::move(omega), std::move(loss), delta,
                                     std::move(weights), std::move(free)},

@@ -154,25 +154,10 @@ void BlockDescent::try_extrapolation(const WorkingSet& working, Unpenalised& fre
   if (!(objective(working, model) < before)) scatter(previous_);
 }
 
-// L(F) + L*(-s R) + <F, s R> + sum_j (a_j ||W_j|| - s <W_j, A_j^T R>): sums of non-negative terms.
 double BlockDescent::gap(const WorkingSet& working, const QuadraticModel& model,
                          Precision precision, Control& control) {
   op_.gradients(working.blocks, model.R, precision, control, gradients_.data());
-  double s = 1.0;
-  for (Index j = 0; j < working.size(); ++j) {
-    const double norm = working.block(gradients_, j).norm();
-    if (norm > working.alphas[j]) s = std::min(s, working.alphas[j] / norm);
-  }
-  double curve = 0.0;
-  for (Index i = 0; i < model.h.size(); ++i) {
-    if (model.h[i] > 0.0) curve += model.R.row(i).squaredNorm() / model.h[i];
-  }
-  double sum = 0.5 * (1.0 - s) * (1.0 - s) * curve;
-  for (Index j = 0; j < working.size(); ++j) {
-    const auto W = working.block(working.coefs, j);
-    sum += working.alphas[j] * W.norm() - s * W.cwiseProduct(working.block(gradients_, j)).sum();
-  }
-  return sum;
+  return model_gap(working, working.coefs, gradients_, model.R, model.h);
 }
 
 Index BlockDescent::minimise(WorkingSet& working, Unpenalised& free, QuadraticModel& model,

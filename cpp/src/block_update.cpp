@@ -4,7 +4,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <random>
+
+#include "cvxnn/power_iteration.hpp"
 
 namespace cvxnn {
 namespace {
@@ -13,31 +14,14 @@ namespace {
 // linear term lies in that range, so what it has there is rounding.
 constexpr double kRangeTolerance = 1e-13;
 
-// A power iteration bounds a little from below; the factor makes the bound safe.
-double largest_eigenvalue(ConstMatrixRef gram) {
-  constexpr int kMinSteps = 20;
-  Vector v = gram.rowwise().norm();
-  // Signs without a pattern: a vector of one sign can be an eigenvector, and not the leading one.
-  std::minstd_rand engine;
-  for (double& x : v) x = engine() % 1024 < 512 ? x : -x;
-  double value = 0.0;
-  for (int k = 0; k < 200 && v.norm() > 0.0; ++k) {
-    v.normalize();
-    const Vector w = gram * v;
-    const double next = w.norm();
-    v = w;
-    if (k >= kMinSteps && next <= value * (1.0 + 1e-6)) break;
-    value = std::max(value, next);
-  }
-  return std::min(1.02 * value, gram.norm());
-}
-
 }  // namespace
 
 BlockSpectrum decompose(ConstMatrixRef gram) {
   BlockSpectrum spectrum;
   if (gram.rows() > kExactBlockSize) {
-    spectrum.values = Vector::Constant(gram.rows(), largest_eigenvalue(gram));
+    const double bound = largest_eigenvalue(
+        gram.rowwise().norm(), [&](const Vector& v, Vector& w) { w.noalias() = gram * v; });
+    spectrum.values = Vector::Constant(gram.rows(), std::min(bound, gram.norm()));
     return spectrum;
   }
   const Eigen::SelfAdjointEigenSolver<Matrix> eigen(gram);

@@ -1,5 +1,7 @@
 #include "cvxnn/quadratic_model.hpp"
 
+#include <algorithm>
+
 namespace cvxnn {
 
 void QuadraticModel::resize(Index n_samples, Index n_outputs) {
@@ -10,6 +12,26 @@ void QuadraticModel::resize(Index n_samples, Index n_outputs) {
 // -<Theta0, D> + 1/2 <D, h D> with D = F - F0 and h D = Theta0 - R.
 double QuadraticModel::value() const {
   return -0.5 * ((F - F0).array() * (Theta0 + R).array()).sum();
+}
+
+// L(F) + L*(-s R) + <F, s R> + sum_j (a_j ||W_j|| - s <W_j, A_j^T R>).
+double model_gap(const WorkingSet& working, const Vector& coefs, const Vector& gradients,
+                 ConstMatrixRef R, ConstVectorRef h) {
+  double s = 1.0;
+  for (Index j = 0; j < working.size(); ++j) {
+    const double norm = working.block(gradients, j).norm();
+    if (norm > working.alphas[j]) s = std::min(s, working.alphas[j] / norm);
+  }
+  double curve = 0.0;
+  for (Index i = 0; i < h.size(); ++i) {
+    if (h[i] > 0.0) curve += R.row(i).squaredNorm() / h[i];
+  }
+  double sum = 0.5 * (1.0 - s) * (1.0 - s) * curve;
+  for (Index j = 0; j < working.size(); ++j) {
+    const auto W = working.block(coefs, j);
+    sum += working.alphas[j] * W.norm() - s * W.cwiseProduct(working.block(gradients, j)).sum();
+  }
+  return sum;
 }
 
 }  // namespace cvxnn

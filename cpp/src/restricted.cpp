@@ -8,17 +8,22 @@ namespace {
 constexpr Index kMaxEpochs = 500;   // of the squared loss
 constexpr Index kModelEpochs = 50;  // of one Newton step
 constexpr Index kMaxNewtonSteps = 20;
+constexpr Index kFistaPerEpoch = 10;  // iterations for an epoch
+constexpr double kLoose = 1e-3;       // of the primal: targets that fista tries first
+constexpr double kRounding = 1e-12;
 constexpr double kModelShare = 0.1;  // of the target that a Newton step's model is solved to
 }  // namespace
 
 RestrictedProblem::RestrictedProblem(const Operator& op, const Loss& loss, Matrix free_columns,
-                                     Acceleration acceleration, int n_threads)
+                                     Method method, int n_threads)
     : free(std::move(free_columns), loss.n_outputs()),
       op_(op),
       loss_(loss),
-      acceleration_(acceleration),
+      method_(method),
       spectra_(op, n_threads),
-      descent_(op, spectra_) {
+      descent_(op, spectra_),
+      fista_(op),
+      interior_(op, n_threads) {
   working.n_outputs = loss.n_outputs();
   working.starts = {0};
   model_.resize(op.n_samples(), loss.n_outputs());
@@ -113,21 +118,50 @@ bool RestrictedProblem::line_search() {
       return true;
     }
   }
-  model_.F = F0_;
-  working.coefs = coefs0_;
-  free.coefs() = free0_;
+  restore();
   return false;
 }
 
+void RestrictedProblem::restore() {
+  model_.F = F0_;
+  working.coefs = coefs0_;
+  free.coefs() = free0_;
+}
+
 void RestrictedProblem::minimise_model(double target, Index max_epochs, Control& control) {
-  n_epochs_ += descent_.minimise(working, free, model_, precision, acceleration_, target,
-                                 max_epochs, control);
+  if (method_ == Method::fista || begins_with_fista(target)) {
+    const bool may_yield = method_ != Method::fista;
+    n_epochs_ += fista_.minimise(working, free, model_, precision, target,
+                                 kFistaPerEpoch * max_epochs, may_yield, control);
+    if (!may_yield || fista_.reached()) return;
+  }
+  const Acceleration acceleration = method_ == Method::bcd || working.n_outputs > 1
+                                        ? Acceleration::extrapolation
+                                        : Acceleration::newton;
+  n_epochs_ += descent_.minimise(working, free, model_, precision, acceleration, target, max_epochs,
+                                 control);
+}
+
+// Far from the solution gradient steps, which need no decompositions, do as well as Newton's; and
+// the updates of blocks that are too large to decompose are hardly more than gradient steps.
+bool RestrictedProblem::begins_with_fista(double target) const {
+  if (method_ != Method::automatic) return false;
+  if (target > kLoose * primal()) return true;
+  for (Index j = 0; j < working.size(); ++j) {
+    if (working.rows(j) > kExactBlockSize) return true;
+  }
+  return false;
 }
 
 void RestrictedProblem::minimise(double target, Control& control) {
   set_model();
   if (loss_.quadratic()) {
+    free.fit(model_.F, model_.R);
+    remember();
+    const double before = primal();
     minimise_model(target, kMaxEpochs, control);
+    // Where the curvature is rounding, so are steps.
+    if (!(primal() <= before * (1.0 + kRounding))) restore();
     return;
   }
   for (Index step = 0; step < kMaxNewtonSteps; ++step) {
@@ -139,6 +173,22 @@ void RestrictedProblem::minimise(double target, Control& control) {
       throw;
     }
     if (!line_search() || restricted_gap(control) <= target) return;
+  }
+}
+
+void RestrictedProblem::minimise_interior(double target, Control& control, Matrix& Theta) {
+  set_model();
+  remember();
+  const double before = primal();
+  try {
+    n_epochs_ += interior_.minimise(working, working.coefs, free, model_, target, control, Theta);
+  } catch (const StopRequest&) {
+    restore();
+    throw;
+  }
+  if (!(primal() <= before) || !Theta.allFinite()) {
+    restore();
+    Theta.resize(0, 0);
   }
 }
 

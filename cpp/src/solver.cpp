@@ -5,6 +5,7 @@
 #include <limits>
 #include <numeric>
 
+#include "cvxnn/cost_model.hpp"
 #include "cvxnn/errors.hpp"
 
 namespace cvxnn {
@@ -42,10 +43,13 @@ void Settings::verify() const {
 
 struct Solver::Run {
   Solution solution;
-  Matrix theta;            // at the current fit
-  Matrix best_theta;       // of the highest lower bound so far
-  double best_dual = 0.0;  // every loss is non-negative
-  double tol = 0.0;        // of the loop; tightened where the certificate disagrees
+  Matrix theta;                // at the current fit
+  Matrix best_theta;           // of the highest lower bound so far
+  double best_dual = 0.0;      // every loss is non-negative
+  double tol = 0.0;            // of the loop; tightened where the certificate disagrees
+  Matrix interior_theta;       // of the interior-point method, to be priced next
+  bool interior_done = false;  // it runs once a solve
+  double effort = 0.0;         // of the restricted problem before this solve
   double lowest_primal = kInfinity, lowest_gap = kInfinity;
   Index idle = 0;  // iterations since either fell
 };
@@ -55,11 +59,14 @@ Solver::Solver(const Operator& op, const Loss& loss, Vector weights, Matrix free
       loss_(loss),
       weights_(std::move(weights)),
       settings_(settings),
-      restricted_(op, loss, unpenalised_columns(op, weights_, free),
-                  loss.n_outputs() == 1 ? settings.acceleration : Acceleration::extrapolation,
+      restricted_(op, loss, unpenalised_columns(op, weights_, free), settings.method,
                   settings.n_threads),
       pricing_(op, weights_, loss.omega(), loss.n_outputs()) {
   settings_.verify();
+  require(
+      settings_.method != Method::interior_point || interior_point_applies(),
+      "solver 'interior_point' needs the squared loss, one output and at most 8192 samples, got " +
+          std::to_string(op.n_samples()) + " samples");
 }
 
 double Solver::alpha_max(Control& control) {
@@ -98,6 +105,39 @@ void Solver::select_working_set(double alpha) {
   const std::vector<Index> violators = pricing_.violators(alpha, next, growth);
   next.insert(next.end(), violators.begin(), violators.end());
   working.reset(op_, next, weights_, alpha);
+}
+
+bool Solver::interior_point_applies() const {
+  constexpr Index kMaxSamples = 8192;  // half a gigabyte for its matrix
+  return loss_.n_outputs() == 1 && loss_.quadratic() && op_.n_samples() <= kMaxSamples;
+}
+
+// The interior-point method costs about the same whatever alpha and the conditioning, Newton steps
+// far less or far more. So it takes over once they have cost a share of its price: at worst little
+// more than the better of the two.
+bool Solver::interior_point_pays(const Run& run, const Progress& progress) const {
+  if (run.interior_done || pricing_.candidates().empty()) return false;
+  if (settings_.method == Method::interior_point) return true;
+  if (settings_.method != Method::automatic || !interior_point_applies()) return false;
+  // While the gap is large nobody knows how many steps are still to come.
+  constexpr double kFar = 0.2, kFarShare = 0.12, kNearShare = 1.5;
+  const std::vector<Index>& blocks = pricing_.candidates();
+  Index largest = 0;
+  for (const Index b : blocks) largest = std::max(largest, op_.block_size(b));
+  const double iterations = 3.0 - std::log10(std::min(settings_.tol, 0.1));
+  const double price =
+      iterations *
+      cost::interior_iteration(op_.n_samples(), static_cast<Index>(blocks.size()), largest);
+  const double share = progress.gap > kFar * progress.primal ? kFarShare : kNearShare;
+  return restricted_.effort() - run.effort > share * price;
+}
+
+// Over all candidates: no working set.
+void Solver::solve_interior(Run& run, double primal, Control& control) {
+  run.interior_done = true;
+  use_accurate_products(run);
+  restricted_.working.reset(op_, pricing_.candidates(), weights_, run.solution.alpha);
+  restricted_.minimise_interior(0.5 * run.tol * primal, control, run.interior_theta);
 }
 
 void Solver::certify_now(Run& run, Control& control) {
@@ -155,7 +195,12 @@ void Solver::iterate(Run& run, Control& control) {
   while (solution.n_iter < settings_.max_iter) {
     ++solution.n_iter;
     restricted_.refresh_fit();
-    restricted_.dual_point(run.theta);
+    if (run.interior_theta.size() > 0) {
+      run.theta.swap(run.interior_theta);
+      run.interior_theta.resize(0, 0);
+    } else {
+      restricted_.dual_point(run.theta);
+    }
     const double primal = restricted_.primal();
     if (!std::isfinite(primal)) throw StopRequest{Status::numerical_error};
     const double norm = pricing_.price(run.theta, restricted_.precision, control);
@@ -183,6 +228,10 @@ void Solver::iterate(Run& run, Control& control) {
     if (settings_.screening && best) {
       const double radius = std::sqrt(2.0 * loss_.smoothness() * progress.gap);
       pricing_.screen(scale, radius, alpha);
+    }
+    if (interior_point_pays(run, progress)) {
+      solve_interior(run, primal, control);
+      continue;
     }
     select_working_set(alpha);
     restricted_.refresh_fit();
@@ -218,6 +267,7 @@ Solution Solver::solve(double alpha, Control& control) {
   Run run;
   run.solution.alpha = alpha;
   run.tol = settings_.tol;
+  run.effort = restricted_.effort();
   pricing_.reset();
   restricted_.precision = op_.float_products() ? Precision::standard : Precision::accurate;
   WorkingSet& working = restricted_.working;

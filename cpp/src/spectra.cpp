@@ -1,13 +1,41 @@
 #include "cvxnn/spectra.hpp"
 
+#include <algorithm>
+#include <cmath>
+
+#include "cvxnn/cost_model.hpp"
 #include "cvxnn/threads.hpp"
 
 namespace cvxnn {
 
+void BlockSpectra::clear() {
+  spectra_.clear();
+  traces_.resize(0);
+}
+
+// A block too large to decompose needs no Gram matrix where its operator bounds all blocks at once.
+bool BlockSpectra::bounded(Index size, ConstVectorRef h) {
+  if (size <= kExactBlockSize) return false;
+  if (traces_.size() == 0) {
+    traces_.resize(op_.n_blocks());
+    op_.squared_norms(h, traces_);
+    common_bound_ = op_.curvature_bound(h);
+  }
+  return std::isfinite(common_bound_);
+}
+
 void BlockSpectra::prepare(const std::vector<Index>& blocks, ConstVectorRef h) {
   std::vector<Index> missing;
   for (const Index b : blocks) {
-    if (spectra_.count(b) == 0) missing.push_back(b);
+    if (spectra_.count(b) != 0) continue;
+    const Index size = op_.block_size(b);
+    if (!bounded(size, h)) {
+      missing.push_back(b);
+      continue;
+    }
+    BlockSpectrum& spectrum = spectra_[b];
+    spectrum.values = Vector::Constant(size, std::min(common_bound_, traces_[b]));
+    spectrum.mean = traces_[b] / static_cast<double>(size);
   }
   std::vector<BlockSpectrum> found(missing.size());
   parallel_for(static_cast<Index>(missing.size()), n_threads_, [&](Index j, int) {
@@ -15,8 +43,12 @@ void BlockSpectra::prepare(const std::vector<Index>& blocks, ConstVectorRef h) {
     Matrix gram(size, size);
     op_.gram(missing[j], h, gram);
     found[j] = decompose(gram);
+    found[j].mean = gram.trace() / static_cast<double>(size);
   });
   for (std::size_t j = 0; j < missing.size(); ++j) {
+    const Index size = op_.block_size(missing[j]);
+    effort_ += cost::gram(op_.n_samples(), size);
+    if (found[j].exact()) effort_ += cost::eigenvectors(size);
     spectra_.emplace(missing[j], std::move(found[j]));
   }
 }

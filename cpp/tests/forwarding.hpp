@@ -27,6 +27,15 @@ class Forwarding : public Operator {
     op_.step(b, W, h, F, R);
   }
   void gram(Index b, ConstVectorRef h, MatrixRef H) const override { op_.gram(b, h, H); }
+  void sample_gram(const std::vector<Index>& blocks, ConstVectorRef scales, Control& control,
+                   MatrixRef S) const override {
+    op_.sample_gram(blocks, scales, control, S);
+  }
+  void images(const std::vector<Index>& blocks, const double* coefs, Index first,
+              MatrixRef out) const override {
+    op_.images(blocks, coefs, first, out);
+  }
+  double curvature_bound(ConstVectorRef h) const override { return op_.curvature_bound(h); }
   void squared_norms(ConstVectorRef h, VectorRef out) const override { op_.squared_norms(h, out); }
   void dense_block(Index b, MatrixRef out) const override { op_.dense_block(b, out); }
   void reference_gradients(Index first, Index count, ConstMatrixRef R, double* out) const override {

@@ -1,3 +1,5 @@
+#include <Eigen/Eigenvalues>
+
 #include "cvxnn/errors.hpp"
 #include "cvxnn/operators/dense.hpp"
 #include "fixtures.hpp"
@@ -97,7 +99,29 @@ void check_gradient_and_step(const Twin& twin, Index b, const Vector& h) {
   CHECK(relative_error(residual, R - h.asDiagonal() * change) <= 1e-13);
 }
 
+void check_products_over_samples(const Twin& twin, const std::vector<Index>& list) {
+  const Index n = twin.op.n_samples(), count = static_cast<Index>(list.size());
+  const Vector scales = random_matrix(count, 1, 65).cwiseAbs();
+  const Vector coefs = twin.concatenated(list, 1);
+  Matrix gram = Matrix::Zero(n, n), images(n, count);
+  for (Index j = 0; j < count; ++j) {
+    gram += scales[j] * twin.blocks[list[j]] * twin.blocks[list[j]].transpose();
+    images.col(j) = twin.blocks[list[j]] * twin.coefs(list[j], 1);
+  }
+  Control control;
+  Matrix S = Matrix::Constant(n, n, 9.0);
+  twin.op.sample_gram(list, scales, control, S);
+  CHECK(relative_error(Matrix(S.triangularView<Eigen::Lower>()),
+                       Matrix(gram.triangularView<Eigen::Lower>())) <= 1e-13);
+  for (const Index first : {Index{0}, n / 2}) {
+    Matrix out = Matrix::Constant(n - first, count, 9.0);
+    twin.op.images(list, coefs.data(), first, out);
+    CHECK(relative_error(out, images.bottomRows(n - first)) <= 1e-13);
+  }
+}
+
 void check_curvature(const Twin& twin, const Vector& h) {
+  const double bound = twin.op.curvature_bound(h);
   Vector norms(twin.op.n_blocks()), expected(twin.op.n_blocks());
   for (Index b = 0; b < twin.op.n_blocks(); ++b) {
     const Matrix gram = twin.blocks[b].transpose() * h.asDiagonal() * twin.blocks[b];
@@ -106,6 +130,7 @@ void check_curvature(const Twin& twin, const Vector& h) {
     CHECK(relative_error(H, gram) <= 1e-13);
     CHECK(same_bits(H, H.transpose()));
     expected[b] = gram.trace();
+    CHECK(H.selfadjointView<Eigen::Lower>().eigenvalues().maxCoeff() <= bound * (1.0 + 1e-12));
   }
   twin.op.squared_norms(h, norms);
   CHECK(relative_error(norms, expected) <= 1e-13);
@@ -119,6 +144,8 @@ void check_operator(const Twin& twin) {
     check_products_of_lists(twin, {n_blocks - 1, 0}, n_outputs);
     check_products_of_lists(twin, {}, n_outputs);
   }
+  check_products_over_samples(twin, all_blocks(n_blocks));
+  check_products_over_samples(twin, {n_blocks - 1, 0});
   check_reference_gradients(twin, 0, n_blocks);
   check_reference_gradients(twin, 1, n_blocks - 2);
   Vector h = random_matrix(twin.op.n_samples(), 1, 64).cwiseAbs();

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 Float = NDArray[np.float64]
 Data = NDArray[np.float32] | NDArray[np.float64]
 
-SOLVERS = ("auto", "newton", "bcd")
+SOLVERS = ("auto", "bcd", "fista", "newton", "interior_point")
 
 # Squares and their sums must stay finite, in float32 tables too.
 _LARGEST = 1e100

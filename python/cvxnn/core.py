@@ -132,10 +132,14 @@ def solve(
         Threads; None is OpenMP's setting. Results are bitwise the same for any number.
     screening : bool, default=True
         Drop blocks that are provably zero at the optimum.
-    solver : {'auto', 'newton', 'bcd'}, default='auto'
-        How the working set is solved: exact block updates with Newton steps on the non-zero
-        blocks, or with extrapolation. ``auto`` is ``newton``, which is faster on all that was
-        measured, by orders of magnitude where many patterns are active.
+    solver : {'auto', 'bcd', 'fista', 'newton', 'interior_point'}, default='auto'
+        How the program is solved; all stop on the same certificate. ``bcd``: block coordinate
+        descent with extrapolation. ``fista``: accelerated proximal gradient. ``newton``: exact
+        block updates and Newton steps on the non-zero blocks. ``interior_point``: over all
+        patterns at once, by factorisations of an n_samples x n_samples matrix, in about as many
+        steps whatever ``alpha`` and the conditioning; for the squared loss and at most 8192
+        samples. ``auto`` begins with ``fista``, goes on with ``newton``, and changes to
+        ``interior_point`` where that has become the cheaper one by its operation counts.
     callback : callable or None, default=None
         Called with an `IterationInfo` at each evaluation of the gap; True stops the solve.
     verbose : int, default=0

@@ -105,11 +105,14 @@ def test_sample_weight_is_repetition(data):
     assert weighted.primal == pytest.approx(plain.primal, rel=1e-8)
 
 
-def test_warm_start_from_the_solution_stops_at_once(data):
+@pytest.mark.parametrize("solver", ["newton", "bcd", "fista"])
+def test_warm_start_from_the_solution_stops_at_once(data, solver):
     X, y, patterns = data
     alpha = 0.01 * cvxnn.alpha_max(X, y, patterns, fit_intercept=True)
-    cold = cvxnn.solve(X, y, patterns, alpha=alpha, fit_intercept=True, tol=1e-6)
-    warm = cvxnn.solve(X, y, patterns, alpha=alpha, fit_intercept=True, tol=1e-5, init=cold)
+    cold = cvxnn.solve(X, y, patterns, alpha=alpha, fit_intercept=True, tol=1e-6, solver=solver)
+    warm = cvxnn.solve(
+        X, y, patterns, alpha=alpha, fit_intercept=True, tol=1e-5, solver=solver, init=cold
+    )
     assert cold.n_iter > 1
     assert warm.n_iter == 1
     assert warm.n_epochs == 0

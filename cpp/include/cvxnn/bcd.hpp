@@ -45,6 +45,9 @@ class BlockDescent {
   Index minimise(WorkingSet& working, Unpenalised& free, QuadraticModel& model, Precision precision,
                  Acceleration acceleration, double target_gap, Index max_epochs, Control& control);
 
+  // Estimated seconds of Newton steps and decompositions so far; see cost_model.hpp.
+  double effort() const { return spectra_.effort() + newton_.effort(); }
+
  private:
   void prepare(const WorkingSet& working, const Unpenalised& free, const QuadraticModel& model,
                Acceleration acceleration);

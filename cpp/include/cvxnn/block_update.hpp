@@ -11,6 +11,7 @@ namespace cvxnn {
 struct BlockSpectrum {
   Vector values;
   Matrix vectors;
+  double mean = 0.0;  // of the eigenvalues; 0 where it is not known
 
   bool exact() const { return vectors.size() > 0; }
 };

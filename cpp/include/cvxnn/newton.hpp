@@ -21,6 +21,8 @@ class NewtonMethod {
   double step(const WorkingSet& working, Vector& W, Unpenalised& free, QuadraticModel& model,
               Precision precision, Control& control);
 
+  double effort() const { return system_.effort(); }
+
  private:
   double derivative(double t) const;
   bool full_step_descends() const;

@@ -13,7 +13,9 @@ namespace cvxnn {
 // projects the unpenalised block out, and D is the Hessian of the penalty,
 //   D_j = kappa_j (I - u_j u_j^T),  u_j = W_j / ||W_j||,  kappa_j = alphas_j / ||W_j||.
 // Preconditioned by its diagonal blocks in their eigenvectors, so that the units of features do not
-// matter. Products run on the operator: nothing of the size of B is formed.
+// matter. Blocks too large to decompose have D + mean eigenvalue instead, and for the directions
+// u_j, in which D is zero, the matrix itself restricted to them. Products run on the operator:
+// nothing of the size of B is formed.
 class NewtonSystem {
  public:
   NewtonSystem(const Operator& op, BlockSpectra& spectra);
@@ -41,19 +43,28 @@ class NewtonSystem {
   void solve(const Vector& rhs, double tolerance, Index max_iterations, Unpenalised& free,
              Precision precision, Control& control, Vector& y, Matrix& Ay);
 
+  // Estimated seconds of all solves so far.
+  double effort() const { return effort_; }
+
  private:
   Index length(Index a) const { return starts_[a + 1] - starts_[a]; }
   void apply(const Vector& y, Unpenalised& free, Precision precision, Control& control,
              Vector& out);
   void precondition(const Vector& v, Vector& out);
+  void precondition_bounded(const Vector& v, Vector& out);
+  void set_coarse();
 
   const Operator& op_;
   BlockSpectra& spectra_;
   std::vector<Index> positions_, blocks_, starts_{0};
   std::vector<const BlockSpectrum*> spectrum_;
-  Vector root_;                                // h^(1/2)
-  Vector unit_, kappa_;                        // u and kappa of each block
-  Vector rotated_, scaled_unit_, correction_;  // of the Sherman-Morrison formula
+  Vector root_;                                  // h^(1/2)
+  Vector unit_, kappa_;                          // u and kappa of each block
+  Vector rotated_, scaled_unit_, correction_;    // of the Sherman-Morrison formula
+  std::vector<Index> bounded_, bounded_blocks_;  // blocks that are not decomposed
+  Matrix coarse_;                                // factored: the matrix on their u_j
+  Vector along_;
+  double effort_ = 0.0;
   Vector residual_, preconditioned_, search_, image_;
   Matrix samples_;
 };

@@ -26,6 +26,7 @@ class Pricing {
   // 3).
   void screen(double scale, double radius, double alpha);
 
+  const std::vector<Index>& candidates() const { return candidates_; }
   bool candidate(Index block) const { return is_candidate_[block] != 0; }
 
   // The `count` candidates of largest score above alpha, worst first, without those in `except`.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cvxnn/types.hpp"
+#include "cvxnn/working_set.hpp"
 
 namespace cvxnn {
 
@@ -15,5 +16,10 @@ struct QuadraticModel {
   void resize(Index n_samples, Index n_outputs);
   double value() const;  // less L(F0)
 };
+
+// The duality gap of the model over a working set at coefs, where gradients = A^T R: a sum of
+// non-negative terms.
+double model_gap(const WorkingSet& working, const Vector& coefs, const Vector& gradients,
+                 ConstMatrixRef R, ConstVectorRef h);
 
 }  // namespace cvxnn

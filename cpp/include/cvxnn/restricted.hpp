@@ -3,19 +3,25 @@
 
 #include "cvxnn/bcd.hpp"
 #include "cvxnn/control.hpp"
+#include "cvxnn/fista.hpp"
+#include "cvxnn/interior_point.hpp"
 #include "cvxnn/loss.hpp"
 #include "cvxnn/unpenalised.hpp"
 #include "cvxnn/working_set.hpp"
 
 namespace cvxnn {
 
+// How a problem is solved. automatic: fista where it is quick to the target, newton from there, and
+// interior_point instead where newton turns out to be slow.
+enum class Method { automatic, bcd, fista, newton, interior_point };
+
 // min L(F) + sum_j alphas_j ||W_j|| over the working set and the unpenalised block: block
 // coordinate descent on a quadratic model of the loss, once for the squared loss, else within
 // proximal Newton steps with a line search (Lee, Sun and Saunders 2014).
 class RestrictedProblem {
  public:
-  RestrictedProblem(const Operator& op, const Loss& loss, Matrix free_columns,
-                    Acceleration acceleration, int n_threads);
+  RestrictedProblem(const Operator& op, const Loss& loss, Matrix free_columns, Method method,
+                    int n_threads);
 
   WorkingSet working;
   Unpenalised free;
@@ -41,19 +47,33 @@ class RestrictedProblem {
   // out.
   void minimise(double target, Control& control);
 
+  // The same from zero by the interior-point method. Theta: a dual point as dual_point() makes
+  // them, at which the gap is at most `target` if rounding allows; that at the fit may be far
+  // worse. Empty, and nothing changed, where rounding leaves nothing better than before. For the
+  // squared loss and one output.
+  void minimise_interior(double target, Control& control, Matrix& Theta);
+
+  // Estimated seconds of the Newton steps so far, by their products and decompositions: the same on
+  // every machine.
+  double effort() const { return descent_.effort(); }
+
  private:
   void set_model();
+  bool begins_with_fista(double target) const;
   void minimise_model(double target, Index max_epochs, Control& control);
   double objective(ConstMatrixRef F, const Vector& coefs) const;
   double restricted_gap(Control& control);
   bool line_search();
   void remember();
+  void restore();
 
   const Operator& op_;
   const Loss& loss_;
-  Acceleration acceleration_;
+  Method method_;
   BlockSpectra spectra_;
   BlockDescent descent_;
+  Fista fista_;
+  InteriorPoint interior_;
   QuadraticModel model_;  // model_.F is the fit
   bool curvature_set_ = false;
   Matrix theta_;

@@ -16,7 +16,7 @@ struct Settings {
   double tol = 1e-4;      // stop at gap <= tol * primal
   Index max_iter = 1000;  // evaluations of the gap over all blocks
   bool screening = true;
-  Acceleration acceleration = Acceleration::newton;
+  Method method = Method::automatic;
   int n_threads = 1;
 
   void verify() const;
@@ -61,6 +61,9 @@ class Solver {
   bool converged(Run& run, const Progress& progress, Control& control);
   void certify_now(Run& run, Control& control);
   void select_working_set(double alpha);
+  bool interior_point_applies() const;
+  bool interior_point_pays(const Run& run, const Progress& progress) const;
+  void solve_interior(Run& run, double primal, Control& control);
   void collect(Solution& solution) const;
 
   const Operator& op_;

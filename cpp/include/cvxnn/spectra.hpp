@@ -16,16 +16,24 @@ class BlockSpectra {
   BlockSpectra(const Operator& op, int n_threads) : op_(op), n_threads_(n_threads) {}
 
   // The curvature has changed.
-  void clear() { spectra_.clear(); }
+  void clear();
 
   // Decomposes those of the blocks that are missing.
   void prepare(const std::vector<Index>& blocks, ConstVectorRef h);
+
+  // Estimated seconds of all decompositions so far.
+  double effort() const { return effort_; }
 
   const BlockSpectrum& operator[](Index block) const { return spectra_.at(block); }
 
  private:
   const Operator& op_;
+  bool bounded(Index size, ConstVectorRef h);
+
   int n_threads_;
+  double common_bound_ = 0.0;  // of all blocks, and
+  Vector traces_;              // the sum of each one's eigenvalues; made when first needed
+  double effort_ = 0.0;
   std::unordered_map<Index, BlockSpectrum> spectra_;
 };
 

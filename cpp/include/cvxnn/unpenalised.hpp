@@ -20,6 +20,9 @@ class Unpenalised {
 
   void set_curvature(ConstVectorRef h);
 
+  // Orthonormal columns that span diag(h)^(1/2) A_0.
+  const Matrix& basis() const { return basis_; }
+
   // W_0 exactly minimised in the model: W_0 += delta, F += A_0 delta, R -= diag(h) A_0 delta.
   void fit(MatrixRef F, MatrixRef R);
 

@@ -1,5 +1,8 @@
 #include "cvxnn/operators/dense.hpp"
 
+#include <limits>
+
+#include "cvxnn/cholesky.hpp"
 #include "cvxnn/errors.hpp"
 #include "cvxnn/threads.hpp"
 
@@ -68,10 +71,38 @@ void DenseDesign<T>::gram(Index block, ConstVectorRef h, MatrixRef H) const {
 }
 
 template <class T>
+void DenseDesign<T>::sample_gram(const std::vector<Index>& blocks, ConstVectorRef scales,
+                                 Control& control, MatrixRef S) const {
+  S.setZero();
+  for (std::size_t j = 0; j < blocks.size(); ++j) {
+    const Matrix A = columns(blocks[j]).template cast<double>();
+    add_lower_product(scales[j], A, n_threads_, S);
+    control.poll();
+  }
+}
+
+template <class T>
+void DenseDesign<T>::images(const std::vector<Index>& blocks, const double* coefs, Index first,
+                            MatrixRef out) const {
+  for (std::size_t j = 0; j < blocks.size(); ++j) {
+    const Index size = block_size(blocks[j]);
+    out.col(j).noalias() =
+        columns(blocks[j]).middleRows(first, out.rows()).template cast<double>() *
+        Eigen::Map<const Vector>(coefs, size);
+    coefs += size;
+  }
+}
+
+template <class T>
 void DenseDesign<T>::squared_norms(ConstVectorRef h, VectorRef out) const {
   for (Index b = 0; b < n_blocks(); ++b) {
     out[b] = (h.cwiseSqrt().asDiagonal() * columns(b).template cast<double>()).squaredNorm();
   }
+}
+
+template <class T>
+double DenseDesign<T>::curvature_bound(ConstVectorRef) const {
+  return std::numeric_limits<double>::infinity();
 }
 
 template <class T>

@@ -1,12 +1,18 @@
 #include "cvxnn/operators/masked.hpp"
 
+#include <algorithm>
 #include <numeric>
 #include <type_traits>
 
 #include "cvxnn/errors.hpp"
 #include "cvxnn/kernels/masked_product.hpp"
+#include "cvxnn/kernels/sample_gram.hpp"
+#include "cvxnn/power_iteration.hpp"
 
 namespace cvxnn {
+namespace {
+constexpr Index kReferenceRows = 256;
+}
 
 template <class T>
 struct MaskedDesign<T>::Scratch {
@@ -93,6 +99,32 @@ void MaskedDesign<T>::gram(Index block, ConstVectorRef h, MatrixRef H) const {
   H.triangularView<Eigen::StrictlyUpper>() = H.transpose();
 }
 
+template <class T>
+void MaskedDesign<T>::sample_gram(const std::vector<Index>& blocks, ConstVectorRef scales,
+                                  Control& control, MatrixRef S) const {
+  kernels::masked_sample_gram(x_, patterns_, blocks, scales, n_threads_, control, S);
+}
+
+// A dense product, and then the masks.
+template <class T>
+void MaskedDesign<T>::images(const std::vector<Index>& blocks, const double* coefs, Index first,
+                             MatrixRef out) const {
+  const Index d = x_.cols(), count = static_cast<Index>(blocks.size());
+  const ConstMatrixMap W(coefs, d, count);
+  DataMatrix<double> rows(std::min(kReferenceRows, out.rows()), d);
+  for (Index i0 = 0; i0 < out.rows(); i0 += kReferenceRows) {
+    const Index used = std::min(kReferenceRows, out.rows() - i0);
+    auto strip = out.middleRows(i0, used);
+    rows.topRows(used) = x_.middleRows(first + i0, used).template cast<double>();
+    strip.noalias() = rows.topRows(used) * W;
+    for (Index p = 0; p < count; ++p) {
+      for (Index i = 0; i < used; ++i) {
+        if (!patterns_.bit(first + i0 + i, blocks[p])) strip(i, p) = 0.0;
+      }
+    }
+  }
+}
+
 // One more product of the same kind, on the column of weighted row norms.
 template <class T>
 void MaskedDesign<T>::squared_norms(ConstVectorRef h, VectorRef out) const {
@@ -109,15 +141,25 @@ void MaskedDesign<T>::squared_norms(ConstVectorRef h, VectorRef out) const {
       .gradients(all, energy, Precision::accurate, control, out.data());
 }
 
+// D_p <= I: what bounds X^T diag(h) X bounds every block.
+template <class T>
+double MaskedDesign<T>::curvature_bound(ConstVectorRef h) const {
+  Vector scale(x_.cols());
+  for (Index k = 0; k < x_.cols(); ++k) scale[k] = x_.col(k).template cast<double>().norm();
+  return largest_eigenvalue(scale, [&](const Vector& v, Vector& w) {
+    w.setZero();
+    for (Index i = 0; i < x_.rows(); ++i) {
+      const auto row = x_.row(i).template cast<double>();
+      w.noalias() += h[i] * row.dot(v) * row.transpose();
+    }
+  });
+}
+
 template <class T>
 void MaskedDesign<T>::dense_block(Index block, MatrixRef out) const {
   out.setZero();
   patterns_.for_each_active(block,
                             [&](Index i) { out.row(i) = x_.row(i).template cast<double>(); });
-}
-
-namespace {
-constexpr Index kReferenceRows = 256;
 }
 
 // By a dense product on strips of unpacked masks.

@@ -29,7 +29,12 @@ class MaskedDesign final : public Operator {
   void step(Index block, ConstMatrixRef W, ConstVectorRef h, MatrixRef F,
             MatrixRef R) const override;
   void gram(Index block, ConstVectorRef h, MatrixRef H) const override;
+  void sample_gram(const std::vector<Index>& blocks, ConstVectorRef scales, Control& control,
+                   MatrixRef S) const override;
+  void images(const std::vector<Index>& blocks, const double* coefs, Index first,
+              MatrixRef out) const override;
   void squared_norms(ConstVectorRef h, VectorRef out) const override;
+  double curvature_bound(ConstVectorRef h) const override;
   void dense_block(Index block, MatrixRef out) const override;
   void reference_gradients(Index first, Index count, ConstMatrixRef R, double* out) const override;
   void reference_forward(const std::vector<Index>& blocks, const double* coefs,

@@ -45,8 +45,20 @@ class Operator {
   // H = A_b^T diag(h) A_b, h >= 0, both triangles.
   virtual void gram(Index block, ConstVectorRef h, MatrixRef H) const = 0;
 
+  // Lower triangle of S = sum_j scales_j A_{blocks[j]} A_{blocks[j]}^T, n_samples x n_samples.
+  virtual void sample_gram(const std::vector<Index>& blocks, ConstVectorRef scales,
+                           Control& control, MatrixRef S) const = 0;
+
+  // Column j of out becomes rows first, first + 1 ... of A_{blocks[j]} coefs_j, one output. Serial.
+  virtual void images(const std::vector<Index>& blocks, const double* coefs, Index first,
+                      MatrixRef out) const = 0;
+
   // out[b] = || diag(h)^(1/2) A_b ||_F^2 for every block.
   virtual void squared_norms(ConstVectorRef h, VectorRef out) const = 0;
+
+  // A bound of the eigenvalues of A_b^T diag(h) A_b for all b at once; infinite where none is
+  // cheap.
+  virtual double curvature_bound(ConstVectorRef h) const = 0;
 
   // out = A_b as a dense matrix.
   virtual void dense_block(Index block, MatrixRef out) const = 0;

@@ -1,0 +1,170 @@
+"""Every solver on every problem, to one objective, in one run; prints the table as Markdown.
+
+    python bench/peers/run.py [--quick] [--problems breast,magic] [--jobs 2] > bench/RESULTS.md
+
+Wall seconds on one thread, each job on a core of its own. cvxnn: from X, gates and targets to a
+result with a certified relative duality gap of 1e-3 and of 1e-6, float32 data, median of three cold
+solves (one where a solve takes more than ten seconds). The peers: to an objective, evaluated in
+float64 outside of them, within 1e-3 and 1e-6 of the optimum; single runs, each at its cheapest
+tolerance that gets there. They are given up after 100 times cvxnn's time to 1e-6, at least one
+and at most --limit seconds; ``>`` marks what was not reached by then, and its ratio is a lower
+bound. ``-``: the dense matrix that the package needs is larger than 2 GB. Peers first get at
+least as far as they are asked, never more than cvxnn certifies.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+
+ONE_THREAD = dict.fromkeys(
+    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"
+)
+STRENGTHS = (1e-1, 1e-2, 1e-3)
+TARGETS = (1e-3, 1e-6)
+TIGHT = 1e-9
+# Longest first, so that both cores end together.
+ORDER = (
+    "synth_big",
+    "spambase",
+    "magic",
+    "synth_mid",
+    "mnist5k",
+    "digits10",
+    "breast",
+    "diabetes",
+    "wine3",
+)
+QUICK = ("breast", "diabetes", "wine3")
+
+
+def own_times(problem, strength: float, tol: float, time_limit: float) -> tuple:
+    """Return the seconds of each run, and the last solution."""
+    from solvers import cvxnn_solution
+
+    seconds: list[float] = []
+    while len(seconds) < 3 and sum(seconds) < 10:
+        start = time.perf_counter()
+        U = cvxnn_solution(problem, strength, tol, time_limit=time_limit)
+        seconds.append(time.perf_counter() - start)
+    return seconds, U
+
+
+def job(name: str, ratio: float, limit: float) -> dict:
+    """One problem at one strength, all solvers."""
+    import problems
+    import solvers
+    from objective import evaluate
+
+    problem = problems.get(name)
+    (n, d), (P, c) = problem.X.shape, (problem.masks.shape[1], problem.Y.shape[1])
+    strength = ratio * problem.lambda_max
+    row: dict = {"problem": name, "ratio": ratio, "shape": (n, d, P, c), "limit": limit}
+    # A first call loads code: not a solve's time.
+    solvers.cvxnn_solution(problem, 0.9 * problem.lambda_max, 1e-1)
+    for tol in (*TARGETS, TIGHT):
+        seconds, U = own_times(problem, strength, tol, limit if tol > TIGHT else 2 * limit)
+        primal, dual = evaluate(problem, U, strength)
+        row[f"cvxnn {tol:g}"] = {
+            "seconds": statistics.median(seconds),
+            "runs": len(seconds),
+            "gap": (primal - dual) / primal,
+            "active": int(U.any(axis=2).sum()),
+        }
+    optimum = dual  # of the tightest solve
+    goals = [optimum * (1 + target) for target in TARGETS]
+    budget = min(limit, max(1.0, 100 * row["cvxnn 1e-06"]["seconds"]))
+    row["budget"] = budget
+    for peer, solve in solvers.PEERS.items():
+        if peer in solvers.NEEDS_DENSE and problem.dense_bytes > solvers.DENSE_LIMIT:
+            continue
+        if peer == "skglm":  # numba compiles
+            tiny = problems.make("tiny", *problems.teacher(50, 3, 0), 4, 0)
+            solve(tiny, 0.1 * tiny.lambda_max, [0.0], 0.0)
+        try:
+            run = solve(problem, strength, goals, budget)
+        except Exception as error:  # a peer's failure is a result
+            row[peer] = {"failed": repr(error)[:200]}
+            continue
+        row[peer] = {
+            "seconds": run.seconds,
+            "spent": run.spent,
+            "best": run.best / optimum - 1,
+        }
+    return row
+
+
+def run_jobs(jobs: list[tuple[str, float]], n_cores: int, limit: float) -> list[dict]:
+    """Each job in a process of its own, pinned to one core."""
+    rows: list[dict] = []
+    lock = threading.Lock()
+
+    def work(core: int) -> None:
+        while True:
+            with lock:
+                if not jobs:
+                    return
+                name, ratio = jobs.pop(0)
+            start = time.perf_counter()
+            done = subprocess.run(
+                [sys.executable, __file__, "--job", name, f"{ratio:g}", "--limit", f"{limit:g}"],
+                env=os.environ | ONE_THREAD,
+                capture_output=True,
+                text=True,
+                preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+                check=False,
+            )
+            lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
+            print(f"{name}@{ratio:g}: {time.perf_counter() - start:.0f} s", file=sys.stderr)
+            if done.returncode or not lines:
+                print(done.stderr[-2000:], file=sys.stderr)
+                continue
+            rows.append(json.loads(lines[-1]))
+
+    cores = sorted(os.sched_getaffinity(0))[:n_cores]
+    threads = [threading.Thread(target=work, args=(core,)) for core in cores]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sorted(rows, key=lambda row: (ORDER[::-1].index(row["problem"]), -row["ratio"]))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="the three small problems")
+    parser.add_argument("--problems", help="names, comma-separated")
+    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--limit", type=float, default=40.0, help="most seconds for a peer")
+    parser.add_argument("--job", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--rows", type=Path, help="write, or with --report read, the rows as JSON")
+    parser.add_argument("--report", action="store_true", help="only print the rows of a past run")
+    args = parser.parse_args()
+    if args.job:
+        print(json.dumps(job(args.job[0], float(args.job[1]), args.limit), default=float))
+        return
+    from report import report
+
+    if args.report:
+        report(json.loads(args.rows.read_text()))
+        return
+    names = args.problems.split(",") if args.problems else QUICK if args.quick else ORDER
+    limit = min(args.limit, 10.0) if args.quick else args.limit
+    start = time.perf_counter()
+    rows = run_jobs([(name, ratio) for name in names for ratio in STRENGTHS], args.jobs, limit)
+    if args.rows:
+        args.rows.write_text(json.dumps(rows))
+    report(rows)
+    print(f"\nWhole run: {(time.perf_counter() - start) / 60:.1f} minutes, `{' '.join(sys.argv)}`.")
+
+
+if __name__ == "__main__":
+    np.seterr(all="ignore")
+    main()

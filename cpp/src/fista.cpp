@@ -1,0 +1,107 @@
+#include "cvxnn/fista.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace cvxnn {
+namespace {
+constexpr double kShrink = 0.97;  // of L, each iteration: it follows the local curvature
+constexpr double kLeast =
+    1e-4;                      // of the highest L so far: where steps have none, L is not to vanish
+constexpr Index kWindow = 30;  // iterations in which the gap
+constexpr double kProgress = 0.5;  // falls to this share, or converges slowly
+}  // namespace
+
+void Fista::start(const WorkingSet& working, const Unpenalised& free, const QuadraticModel& model) {
+  gradients_.resize(working.coefs.size());
+  next_.resize(working.coefs.size());
+  fit_.resize(model.F.rows(), model.F.cols());
+  residual_.resize(model.F.rows(), model.F.cols());
+  point_ = working.coefs;
+  point_fit_ = model.F;
+  point_residual_ = model.R;
+  point_free_ = free.coefs();
+  momentum_ = 1.0;
+  reached_ = false;
+}
+
+// Fit and residual at next_, the unpenalised block at its minimiser.
+void Fista::evaluate(const WorkingSet& working, Unpenalised& free, const QuadraticModel& model,
+                     Precision precision) {
+  op_.forward(working.blocks, next_.data(), precision, fit_);
+  if (free.size() > 0) {
+    free.coefs() = point_free_;
+    fit_.noalias() += free.columns() * free.coefs();
+  }
+  for (Index k = 0; k < fit_.cols(); ++k) {
+    residual_.col(k).array() =
+        model.Theta0.col(k).array() - model.h.array() * (fit_.col(k) - model.F0.col(k)).array();
+  }
+  free.fit(fit_, residual_);
+}
+
+// next_ = prox(point + A^T R / L), with L doubled until it bounds the curvature along the step.
+void Fista::step(const WorkingSet& working, Unpenalised& free, const QuadraticModel& model,
+                 Precision precision) {
+  constexpr double kRounding = 1.0 + 1e-6;
+  curvature_ = std::max(kShrink * curvature_, kLeast * highest_);
+  for (;;) {
+    next_ = point_ + gradients_ / curvature_;
+    for (Index j = 0; j < working.size(); ++j) {
+      MatrixMap W = working.block(next_, j);
+      const double norm = W.norm(), cut = working.alphas[j] / curvature_;
+      W *= norm > cut ? 1.0 - cut / norm : 0.0;
+    }
+    evaluate(working, free, model, precision);
+    const double moved = (next_ - point_).squaredNorm();
+    const double curved = (model.h.asDiagonal() * (fit_ - point_fit_).cwiseAbs2()).sum();
+    if (!(curved > curvature_ * moved * kRounding) || moved == 0.0) return;
+    curvature_ = std::max(2.0 * curvature_, 1.01 * curved / moved);
+    highest_ = std::max(highest_, curvature_);
+  }
+}
+
+// The next iterate becomes the current one, and the next point is beyond it.
+void Fista::advance(WorkingSet& working, const Unpenalised& free, QuadraticModel& model) {
+  if ((point_ - next_).dot(next_ - working.coefs) > 0.0) momentum_ = 1.0;
+  const double following = 0.5 * (1.0 + std::sqrt(1.0 + 4.0 * momentum_ * momentum_));
+  const double beta = (momentum_ - 1.0) / following;
+  momentum_ = following;
+  point_ = next_ + beta * (next_ - working.coefs);
+  point_fit_ = fit_ + beta * (fit_ - model.F);
+  point_residual_ = residual_ + beta * (residual_ - model.R);
+  point_free_ = free.coefs() + beta * (free.coefs() - free_before_);
+  working.coefs = next_;
+  model.F = fit_;
+  model.R = residual_;
+}
+
+Index Fista::minimise(WorkingSet& working, Unpenalised& free, QuadraticModel& model,
+                      Precision precision, double target_gap, Index max_iterations, bool may_yield,
+                      Control& control) {
+  free.fit(model.F, model.R);
+  start(working, free, model);
+  double gap_before = 0.0;
+  for (Index n = 0; n < max_iterations; ++n) {
+    op_.gradients(working.blocks, point_residual_, precision, control, gradients_.data());
+    const double gap = model_gap(working, point_, gradients_, point_residual_, model.h);
+    reached_ = n > 0 && gap <= target_gap;
+    if (reached_) return n;
+    if (n % kWindow == 0) {
+      if (may_yield && n > 0 && gap > kProgress * gap_before) return n;
+      gap_before = gap;
+    }
+    if (curvature_ == 0.0) {  // that along the gradient, a lower bound
+      op_.forward(working.blocks, gradients_.data(), precision, fit_);
+      const double curved = (model.h.asDiagonal() * fit_.cwiseAbs2()).sum();
+      if (!(curved > 0.0)) return n;
+      curvature_ = highest_ = curved / gradients_.squaredNorm();
+    }
+    free_before_ = free.coefs();
+    step(working, free, model, precision);
+    advance(working, free, model);
+  }
+  return max_iterations;
+}
+
+}  // namespace cvxnn

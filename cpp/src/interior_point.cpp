@@ -1,0 +1,285 @@
+#include "cvxnn/interior_point.hpp"
+
+#include <Eigen/Cholesky>
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "cvxnn/cholesky.hpp"
+#include "cvxnn/threads.hpp"
+
+namespace cvxnn {
+namespace {
+
+constexpr Index kMaxIterations = 60;
+constexpr Index kPatience = 5;         // iterations without a better gap
+constexpr double kToBoundary = 0.99;   // share of the step to the boundary that is taken
+constexpr double kInside = 0.9;        // of the dual ball: where theta starts
+constexpr double kNegligible = 1e-12;  // share of the largest a_j that a block may be left out for
+constexpr Index kStrip = 256;          // samples of one task
+constexpr Index kDirectionColumns = 256;  // of v_j at a time
+
+auto part(Vector& values, const WorkingSet& working, Index j) {
+  return values.segment(working.starts[j], working.rows(j));
+}
+auto part(const Vector& values, const WorkingSet& working, Index j) {
+  return values.segment(working.starts[j], working.rows(j));
+}
+
+}  // namespace
+
+void InteriorPoint::forward(const WorkingSet& working, const Vector& y, Matrix& F) {
+  for (Index j = 0; j < working.size(); ++j) {
+    part(scaled_, working, j) = part(y, working, j) / working.alphas[j];
+  }
+  op_.forward(working.blocks, scaled_.data(), Precision::accurate, F);
+}
+
+void InteriorPoint::gradients(const WorkingSet& working, const Matrix& theta, Control& control,
+                              Vector& z) {
+  op_.gradients(working.blocks, theta, Precision::accurate, control, z.data());
+  for (Index j = 0; j < working.size(); ++j) part(z, working, j) /= working.alphas[j];
+}
+
+// Fit and residual at y, the unpenalised block at its minimiser.
+void InteriorPoint::fit(const WorkingSet& working, const Vector& y, Unpenalised& free,
+                        QuadraticModel& model) {
+  forward(working, y, model.F);
+  if (free.size() > 0) model.F.noalias() += free.columns() * free.coefs();
+  model.R = model.Theta0 - model.h.asDiagonal() * (model.F - model.F0);
+  free.fit(model.F, model.R);
+}
+
+void InteriorPoint::start(const WorkingSet& working, Unpenalised& free, QuadraticModel& model,
+                          Control& control) {
+  const Index n = op_.n_samples(), m = working.size(), n_coefs = working.coefs.size();
+  for (Vector* v : {&y_, &z_, &pull_, &directions_, &lambda_, &kept_, &scaled_}) {
+    v->setZero(n_coefs);
+  }
+  for (Vector* v : {&heads_, &lambda_heads_}) v->resize(m);
+  for (Direction* d : {&predictor_, &step_}) {
+    d->heads.resize(m);
+    d->tails.resize(n_coefs);
+    d->z.resize(n_coefs);
+    d->theta.resize(n, 1);
+  }
+  scalings_.reserve(m);
+  system_.resize(n, n);
+  root_ = model.h.cwiseSqrt();
+  free_ = free.basis();
+
+  fit(working, y_, free, model);
+  theta_ = model.R;
+  gradients(working, theta_, control, z_);
+  double largest = 0.0, energy = 0.0;  // of the loss at zero
+  for (Index j = 0; j < m; ++j) largest = std::max(largest, part(z_, working, j).norm());
+  for (Index i = 0; i < n; ++i) {
+    if (model.h[i] > 0.0) energy += 0.5 * model.R(i, 0) * model.R(i, 0) / model.h[i];
+  }
+  const double scale = largest > kInside ? kInside / largest : 1.0;
+  theta_ *= scale;
+  z_ *= scale;
+  share_ = energy / static_cast<double>(m);
+  for (Index j = 0; j < m; ++j) {
+    heads_[j] = 0.5 * share_ / cone_determinant(1.0, part(z_, working, j));
+  }
+}
+
+double InteriorPoint::complementarity() const {
+  return (heads_.sum() - y_.dot(z_)) / static_cast<double>(heads_.size());
+}
+
+// The scalings at this point, and the factor of I + h^(1/2) N h^(1/2).
+bool InteriorPoint::factor(const WorkingSet& working, const Unpenalised& free, Control& control) {
+  scalings_.clear();
+  Vector weights(working.size());
+  for (Index j = 0; j < working.size(); ++j) {
+    const auto y = part(y_, working, j), z = part(z_, working, j);
+    if (!(cone_determinant(heads_[j], y) > 0.0 && cone_determinant(1.0, z) > 0.0)) return false;
+    scalings_.emplace_back(heads_[j], y, 1.0, -z, directions_.data() + working.starts[j]);
+    lambda_heads_[j] = 1.0;
+    part(lambda_, working, j) = -z;
+    scalings_[j].apply(lambda_heads_[j], part(lambda_, working, j));
+    weights[j] = std::pow(scalings_[j].eta() / working.alphas[j], 2);
+  }
+
+  const double least = kNegligible * weights.maxCoeff();
+  std::vector<Index> blocks, chosen;
+  std::vector<double> scales;
+  for (Index j = 0; j < working.size(); ++j) {
+    const double largest = weights[j] * (1.0 + 2.0 * scalings_[j].w().squaredNorm());
+    if (largest < least) continue;
+    chosen.push_back(j);
+    blocks.push_back(working.blocks[j]);
+    scales.push_back(weights[j]);
+  }
+  op_.sample_gram(blocks, Eigen::Map<const Vector>(scales.data(), scales.size()), control, system_);
+  Matrix images;
+  for (std::size_t first = 0; first < chosen.size(); first += kDirectionColumns) {
+    const std::size_t last = std::min(chosen.size(), first + kDirectionColumns);
+    std::vector<double> coefs;
+    for (std::size_t a = first; a < last; ++a) {
+      const auto w = scalings_[chosen[a]].w();
+      for (const double value : w) coefs.push_back(std::sqrt(2.0 * scales[a]) * value);
+    }
+    const std::vector<Index> some(blocks.begin() + first, blocks.begin() + last);
+    images.resize(op_.n_samples(), static_cast<Index>(last - first));
+    parallel_for((images.rows() + kStrip - 1) / kStrip, n_threads_, [&](Index strip, int) {
+      const Index row = strip * kStrip;
+      op_.images(some, coefs.data(), row,
+                 images.middleRows(row, std::min(kStrip, images.rows() - row)));
+    });
+    add_lower_product(1.0, images, n_threads_, system_);
+    control.poll();
+  }
+  const Index n = op_.n_samples();
+  for (Index i = 0; i < n; ++i) {
+    auto column = system_.col(i).tail(n - i);
+    column.array() *= root_[i] * root_.tail(n - i).array();
+    column[0] += 1.0;
+  }
+  if (!factor_in_place(system_, n_threads_, control)) return false;
+  if (free.size() > 0) {
+    free_solved_ = free_;
+    solve_factored(system_, free_solved_);
+  }
+  return true;
+}
+
+// v <- the solution of system v = v + free c, free^T v = 0.
+void InteriorPoint::solve_samples(VectorRef v) {
+  solve_factored(system_, v);
+  if (free_.cols() == 0) return;
+  const Eigen::LLT<Matrix> schur(free_.transpose() * free_solved_);
+  v -= free_solved_ * schur.solve(free_.transpose() * v);
+}
+
+// Newton's direction towards complementarity `centre`; the corrector adds the second-order term of
+// the predictor.
+void InteriorPoint::direction(const WorkingSet& working, double centre, bool corrector,
+                              Control& control, Direction& out) {
+  for (Index j = 0; j < working.size(); ++j) {
+    const ConeScaling& scaling = scalings_[j];
+    double& head = out.heads[j];
+    auto tail = part(out.tails, working, j);
+    const auto lambda = part(lambda_, working, j);
+    head = -lambda_heads_[j];
+    tail = -lambda;
+    if (corrector) {
+      double ds_head = 0.0, dx_head = predictor_.heads[j];
+      Vector ds = -part(predictor_.z, working, j), dx = part(predictor_.tails, working, j);
+      scaling.apply(ds_head, ds);
+      scaling.apply_inverse(dx_head, dx);
+      jordan_product(dx_head, dx, ds_head, ds);
+      ds = -ds;
+      ds_head = centre - ds_head;
+      jordan_divide(lambda_heads_[j], lambda, ds_head, ds);
+      head += ds_head;
+      tail += ds;
+    }
+    // The tail becomes rho, what A^T d(theta) must exceed for y to move; see ConeScaling.
+    scaling.apply_inverse(head, tail);
+    const double w0 = scaling.w0(), slope = 2.0 * w0 / (2.0 * w0 * w0 - 1.0);
+    tail = -tail - slope * head * scaling.w();
+  }
+  const auto inverse = [&](Index j, VectorRef v) {
+    const ConeScaling& scaling = scalings_[j];
+    const double eta2 = scaling.eta() * scaling.eta();
+    v = eta2 * (v + 2.0 * scaling.w().dot(v) * scaling.w());
+  };
+  out.z = out.tails + pull_;
+  for (Index j = 0; j < working.size(); ++j) inverse(j, part(out.z, working, j));
+  forward(working, out.z, out.theta);
+  out.theta.array() *= -root_.array();
+  solve_samples(out.theta.col(0));
+  out.theta.array() *= -root_.array();
+  out.theta -= excess_;
+  gradients(working, out.theta, control, out.z);
+  for (Index j = 0; j < working.size(); ++j) {
+    const ConeScaling& scaling = scalings_[j];
+    auto tail = part(out.tails, working, j);
+    tail = part(out.z, working, j) - tail;
+    inverse(j, tail);
+    const double w0 = scaling.w0(), eta2 = scaling.eta() * scaling.eta();
+    out.heads[j] = (out.heads[j] * eta2 + 2.0 * w0 * scaling.w().dot(tail)) / (2.0 * w0 * w0 - 1.0);
+  }
+}
+
+double InteriorPoint::step_length(const WorkingSet& working, const Direction& d) const {
+  double step = std::numeric_limits<double>::infinity();
+  for (Index j = 0; j < working.size(); ++j) {
+    step = std::min(
+        step, largest_step(heads_[j], part(y_, working, j), d.heads[j], part(d.tails, working, j)));
+    step = std::min(step, largest_step(1.0, -part(z_, working, j), 0.0, -part(d.z, working, j)));
+  }
+  return step;
+}
+
+// A block is zero at the solution where, along the central path, its norm vanishes and not the
+// slack of its dual constraint: their product does not depend on the block. Returns the gap of what
+// is kept, with theta.
+double InteriorPoint::keep_active(const WorkingSet& working, Unpenalised& free,
+                                  QuadraticModel& model) {
+  const double largest = std::max(share_, heads_.maxCoeff());
+  double gap = 0.0;
+  for (Index j = 0; j < working.size(); ++j) {
+    const auto y = part(y_, working, j), z = part(z_, working, j);
+    const double norm = y.norm();
+    if (1.0 - z.norm() < (heads_[j] + norm) / largest) {
+      part(kept_, working, j) = y;
+      gap += norm - y.dot(z);
+    } else {
+      part(kept_, working, j).setZero();
+    }
+  }
+  fit(working, kept_, free, model);
+  for (Index i = 0; i < model.h.size(); ++i) {
+    const double excess = theta_(i, 0) - model.R(i, 0);
+    if (model.h[i] > 0.0) gap += 0.5 * excess * excess / model.h[i];
+  }
+  return gap;
+}
+
+Index InteriorPoint::minimise(const WorkingSet& working, Vector& W, Unpenalised& free,
+                              QuadraticModel& model, double target, Control& control,
+                              Matrix& theta) {
+  start(working, free, model, control);
+  Vector best = y_;
+  Matrix best_free = free.coefs();
+  theta = theta_;
+  double lowest = std::numeric_limits<double>::infinity();
+  Index n = 0;
+  for (Index idle = 0; n < kMaxIterations && idle < kPatience && lowest > target; ++n) {
+    if (!factor(working, free, control)) break;
+    excess_ = theta_ - model.R;
+    gradients(working, excess_, control, pull_);
+    direction(working, 0.0, false, control, predictor_);
+    const double affine = std::min(1.0, step_length(working, predictor_));
+    direction(working, std::pow(1.0 - affine, 3) * complementarity(), true, control, step_);
+    const double step = std::min(1.0, kToBoundary * step_length(working, step_));
+    if (!(step > 0.0)) break;
+    heads_ += step * step_.heads;
+    y_ += step * step_.tails;
+    theta_ += step * step_.theta;
+    gradients(working, theta_, control, z_);
+
+    const double gap = keep_active(working, free, model);
+    ++idle;
+    if (gap < lowest) {
+      lowest = gap;
+      best = kept_;
+      best_free = free.coefs();
+      theta = theta_;
+      idle = 0;
+    }
+    fit(working, y_, free, model);
+  }
+  for (Index j = 0; j < working.size(); ++j) {
+    part(W, working, j) = part(best, working, j) / working.alphas[j];
+  }
+  free.coefs() = best_free;
+  fit(working, best, free, model);
+  return n;
+}
+
+}  // namespace cvxnn
