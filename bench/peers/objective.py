@@ -14,20 +14,9 @@ def forward(problem: Problem, U: np.ndarray) -> np.ndarray:
     return F
 
 
-def evaluate(problem: Problem, U: np.ndarray, strength: float) -> tuple[float, float]:
-    """Return the objective and a lower bound: the residual, scaled to be feasible."""
-    n, c = problem.Y.shape
+def objective(problem: Problem, U: np.ndarray, strength: float) -> float:
+    """Return the objective at coefficients U (c, P, d)."""
     U = U.astype(float)
     residuals = problem.Y - forward(problem, U)
-    primal = dual = 0.0
-    for y, residual, coefs in zip(problem.Y.T, residuals.T, U, strict=True):
-        norms = [
-            np.linalg.norm((problem.masks[:, p] * residual[:, None]).T @ problem.X, axis=1).max()
-            for p in np.array_split(np.arange(len(coefs)), len(coefs) // 128 + 1)
-        ]
-        scale = min(1.0, strength * n * c / max(max(norms), 1e-300))
-        theta = scale * residual / (n * c)
-        primal += residual @ residual / (2 * n * c)
-        primal += strength * np.linalg.norm(coefs, axis=1).sum()
-        dual += theta @ y - 0.5 * n * c * (theta @ theta)
-    return primal, dual
+    penalty = strength * np.linalg.norm(U, axis=2).sum()
+    return (residuals**2).sum() / (2 * residuals.size) + penalty

@@ -81,8 +81,10 @@ def table(rows: list[dict], target: int) -> None:
         missed = f" (gap {own['gap']:.0e})" if own["gap"] > 1.01 * float(name) else ""
         cells = [f"{own['seconds']:.3g}{missed}", *(text for text, _, _ in shown.values())]
         print(f"| {row['problem']}@{row['ratio']:g} | {' | '.join(cells)} | {' | '.join(ratios)} |")
-    print(f"\nGeometric means: over pyscnn {mean(scnn)} (least {min(scnn):.1f}), ", end="")
-    print(f"over the fastest peer {mean(best)} (least {min(best):.1f}); `>` counted as its bound.")
+    for peer, ratios in (("pyscnn", scnn), ("the fastest peer", best)):
+        if ratios:
+            print(f"\nOver {peer}: {mean(ratios)} in geometric mean, {min(ratios):.1f} at least,")
+            print("where `>` counts as its bound.")
 
 
 def report(rows: list[dict]) -> None:

@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from objective import evaluate
+from objective import objective
 from problems import Problem
 
 logging.disable(logging.WARNING)
 warnings.simplefilter("ignore")
 DENSE_LIMIT = 2e9  # bytes
+on_rung: Callable[["Run"], None] | None = None  # is told what a ladder has so far
 
 
 @dataclass
@@ -44,23 +45,31 @@ def ladder(
         seconds = time.perf_counter() - start
         total += seconds
         run.spent = max(run.spent, seconds)
-        run.best = min(run.best, evaluate(problem, U, strength)[0])
+        run.best = min(run.best, objective(problem, U, strength))
         for i, goal in enumerate(goals):
             if run.best <= goal and (run.seconds[i] is None or seconds < run.seconds[i]):
                 run.seconds[i] = seconds
+        if on_rung is not None:
+            on_rung(run)
         if run.seconds[-1] is not None or total > budget:
             break
     return run
 
 
-def cvxnn_solution(problem: Problem, strength: float, tol: float, **settings: object) -> np.ndarray:
-    """Return (c, P, d); packing the patterns is part of the work, as it is for pyscnn."""
+def cvxnn_solution(
+    problem: Problem, strength: float, tol: float, **settings: object
+) -> tuple[np.ndarray, float]:
+    """Return (c, P, d) and the certified lower bound.
+
+    Packing the patterns is part of the work, as it is for pyscnn.
+    """
     import cvxnn
 
     c = problem.Y.shape[1]
     X = problem.X.astype(np.float32)
     patterns = cvxnn.activation_patterns(X, problem.gates)
     U = np.zeros((c, patterns.n_patterns, X.shape[1]))
+    bound = 0.0
     for k in range(c):
         result = cvxnn.solve(
             X,
@@ -72,7 +81,8 @@ def cvxnn_solution(problem: Problem, strength: float, tol: float, **settings: ob
             **settings,  # type: ignore[arg-type]
         )
         U[k, result.active_set] = result.blocks
-    return U
+        bound += result.dual / c
+    return U, bound
 
 
 def pyscnn(problem: Problem, strength: float, goals: list[float], budget: float) -> Run:
