@@ -31,6 +31,8 @@ template <class A>
 struct ProductScratch {
   std::vector<ThreadScratch<A>> threads;
   AlignedBuffer<double> partials;  // one per chunk of samples
+  std::vector<Index> bits_list;    // whose patterns
+  AlignedBuffer<Word> bits;        // are kept, transposed, for the next forward product
   std::vector<Tile> tiles;         // of a product with n_outputs outputs
   Index n_outputs = 0;
 
