@@ -69,7 +69,10 @@ def test_several_targets_are_fitted_one_by_one():
     for k in range(2):
         single = cvxnn.ReLURegressor().fit(X, Y[:, [k]])
         assert single.predict(X).shape == (80, 1)
-        np.testing.assert_allclose(both.predict(X)[:, k], single.predict(X)[:, 0], rtol=1e-3)
+        # Different CPU levels stop at different points within tol.
+        np.testing.assert_allclose(
+            both.predict(X)[:, k], single.predict(X)[:, 0], rtol=1e-3, atol=1e-3 * Y[:, k].std()
+        )
 
 
 def test_row_order_threads_and_repetition_change_no_bit():
