@@ -1,14 +1,13 @@
 #include "cvxnn/newton_system.hpp"
 
-#include <Eigen/Cholesky>
 #include <algorithm>
 
 #include "cvxnn/cost_model.hpp"
 
 namespace cvxnn {
 
-NewtonSystem::NewtonSystem(const Operator& op, BlockSpectra& spectra)
-    : op_(op), spectra_(spectra) {}
+NewtonSystem::NewtonSystem(const Operator& op, BlockSpectra& spectra, int n_threads)
+    : op_(op), spectra_(spectra), features_(op.common_features()), kronecker_(n_threads) {}
 
 void NewtonSystem::reserve(const WorkingSet& working) {
   const Index n_blocks = working.size(), n_coefs = working.coefs.size();
@@ -30,9 +29,8 @@ void NewtonSystem::set(const WorkingSet& working, const Vector& W, ConstVectorRe
   positions_.clear();
   blocks_.clear();
   spectrum_.clear();
-  bounded_.clear();
-  bounded_blocks_.clear();
   starts_.resize(1);
+  const CommonFeatures* features = op_.common_features();
   for (Index j = 0; j < working.size(); ++j) {
     const auto w = working.block(W, j).col(0);
     if (w.isZero(0.0)) continue;
@@ -41,16 +39,38 @@ void NewtonSystem::set(const WorkingSet& working, const Vector& W, ConstVectorRe
     blocks_.push_back(working.blocks[j]);
     spectrum_.push_back(&spectra_[working.blocks[j]]);
     starts_.push_back(starts_.back() + working.rows(j));
-
-    const BlockSpectrum& spectrum = *spectrum_[a];
     const double norm = w.norm();
     part(unit_, a) = w / norm;
     kappa_[a] = working.alphas[j] / norm;
-    if (!spectrum.exact()) {
-      bounded_.push_back(a);
-      bounded_blocks_.push_back(working.blocks[j]);
-      continue;
-    }
+  }
+  if (features != nullptr && !features_.ready()) {
+    features_.prepare(h);
+    const Index d = features->n_features();
+    effort_ += cost::gram(2 * op_.n_samples(), d) + cost::eigenvectors(d);
+  }
+  by_kronecker_ = features != nullptr && n_blocks() > 0 &&
+                  std::max(features->n_features(), n_blocks()) <= KroneckerInverse::kLargestSide;
+  by_kronecker_ ? set_kronecker() : set_diagonal_blocks();
+}
+
+void NewtonSystem::clear() {
+  features_.clear();
+  kronecker_.clear();
+}
+
+void NewtonSystem::set_kronecker() {
+  const Index m = n_blocks();
+  Matrix overlap(m, m);
+  op_.common_features()->overlaps(blocks_, overlap);
+  const ConstMatrixMap units(unit_.data(), size() / m, m);
+  kronecker_.set(features_, std::move(overlap), kappa_.head(m), units);
+  effort_ += kronecker_.set_work() / cost::kDenseRate;
+}
+
+void NewtonSystem::set_diagonal_blocks() {
+  for (Index a = 0; a < n_blocks(); ++a) {
+    const BlockSpectrum& spectrum = *spectrum_[a];
+    if (!spectrum.exact()) continue;
     // (diag(values + kappa) - kappa u u^T)^-1 by Sherman and Morrison, in the eigenvectors.
     auto u = part(scaled_unit_, a);
     u.noalias() = spectrum.vectors.transpose() * unit(a);
@@ -60,52 +80,21 @@ void NewtonSystem::set(const WorkingSet& working, const Vector& W, ConstVectorRe
     u.array() /= shifted;
     correction_[a] = kappa_[a] / std::max(rest, 1e-12);
   }
-  set_coarse();
-}
-
-// U^T B^T B U over the bounded blocks, a strip of samples at a time.
-void NewtonSystem::set_coarse() {
-  constexpr Index kStrip = 512;
-  const Index n = op_.n_samples(), m = static_cast<Index>(bounded_.size());
-  if (m == 0) return;
-  Vector units(0);
-  for (const Index a : bounded_) {
-    units.conservativeResize(units.size() + length(a));
-    units.tail(length(a)) = unit(a);
-  }
-  coarse_ = Matrix::Zero(m, m);
-  Matrix images(std::min(kStrip, n), m);
-  for (Index first = 0; first < n; first += kStrip) {
-    auto strip = images.topRows(std::min(kStrip, n - first));
-    op_.images(bounded_blocks_, units.data(), first, strip);
-    strip = root_.segment(first, strip.rows()).asDiagonal() * strip;
-    coarse_.selfadjointView<Eigen::Lower>().rankUpdate(strip.transpose());
-  }
-  // Equal patterns, or a block whose u_j does nothing, must not make it singular.
-  coarse_.diagonal().array() += 1e-10 * coarse_.diagonal().maxCoeff() + 1e-300;
-  Eigen::LLT<Eigen::Ref<Matrix>> factor(coarse_);
-  if (factor.info() != Eigen::Success) coarse_.setIdentity();
-  along_.resize(m);
-}
-
-void NewtonSystem::precondition_bounded(const Vector& v, Vector& out) {
-  const Index m = static_cast<Index>(bounded_.size());
-  if (m == 0) return;
-  for (Index k = 0; k < m; ++k) along_[k] = unit(bounded_[k]).dot(part(v, bounded_[k]));
-  for (Index k = 0; k < m; ++k) {
-    const Index a = bounded_[k];
-    part(out, a) = (part(v, a) - along_[k] * unit(a)) / (kappa_[a] + spectrum_[a]->mean);
-  }
-  coarse_.triangularView<Eigen::Lower>().solveInPlace(along_);
-  coarse_.triangularView<Eigen::Lower>().transpose().solveInPlace(along_);
-  for (Index k = 0; k < m; ++k) part(out, bounded_[k]) += along_[k] * unit(bounded_[k]);
 }
 
 void NewtonSystem::precondition(const Vector& v, Vector& out) {
-  precondition_bounded(v, out);
+  if (by_kronecker_) {
+    out.head(size()) = v.head(size());
+    kronecker_.apply(MatrixMap(out.data(), size() / n_blocks(), n_blocks()));
+    return;
+  }
   for (Index a = 0; a < n_blocks(); ++a) {
     const BlockSpectrum& spectrum = *spectrum_[a];
-    if (!spectrum.exact()) continue;
+    if (!spectrum.exact()) {  // too large to decompose: its mean eigenvalue instead
+      const double along = unit(a).dot(part(v, a)), mean = spectrum.mean;
+      part(out, a) = (part(v, a) + kappa_[a] / mean * along * unit(a)) / (kappa_[a] + mean);
+      continue;
+    }
     auto w = part(rotated_, a);
     const auto u = part(scaled_unit_, a);
     w.noalias() = spectrum.vectors.transpose() * part(v, a);
@@ -139,12 +128,16 @@ void NewtonSystem::solve(const Vector& rhs, double tolerance, Index max_iteratio
   search_.head(m) = preconditioned_.head(m);
   double rho = residual_.head(m).dot(preconditioned_.head(m));
   const double goal = tolerance * tolerance * rho;
-  double rotations = 0.0;
-  for (const BlockSpectrum* spectrum : spectrum_) {
-    rotations += 2.0 * static_cast<double>(spectrum->vectors.size());
+  double iteration_seconds = cost::products(op_.n_samples(), 2 * m);
+  if (by_kronecker_) {
+    iteration_seconds += kronecker_.apply_work() / cost::kDenseRate;
+  } else {
+    double rotations = 0.0;
+    for (const BlockSpectrum* spectrum : spectrum_) {
+      rotations += 2.0 * static_cast<double>(spectrum->vectors.size());
+    }
+    iteration_seconds += cost::streamed(rotations);
   }
-  const double iteration_seconds =
-      cost::products(op_.n_samples(), 2 * m) + cost::streamed(rotations);
   for (Index n = 0; n < max_iterations && rho > goal; ++n) {
     apply(search_, free, precision, control, image_);
     const double curvature = search_.head(m).dot(image_.head(m));

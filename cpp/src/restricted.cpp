@@ -21,7 +21,7 @@ RestrictedProblem::RestrictedProblem(const Operator& op, const Loss& loss, Matri
       loss_(loss),
       method_(method),
       spectra_(op, n_threads),
-      descent_(op, spectra_),
+      descent_(op, spectra_, n_threads),
       fista_(op),
       interior_(op, n_threads) {
   working.n_outputs = loss.n_outputs();
@@ -36,7 +36,7 @@ void RestrictedProblem::set_model() {
   if (curvature_set_ && loss_.quadratic()) return;
   loss_.curvature(model_.F, model_.h);
   free.set_curvature(model_.h);
-  spectra_.clear();
+  descent_.clear();
   curvature_set_ = true;
 }
 
@@ -142,10 +142,11 @@ void RestrictedProblem::minimise_model(double target, Index max_epochs, Control&
                                  control);
 }
 
-// Far from the solution gradient steps, which need no decompositions, do as well as Newton's; and
-// the updates of blocks that are too large to decompose are hardly more than gradient steps.
+// Of several outputs, for which there are no Newton steps: far from the solution gradient steps,
+// which need no decompositions, do as well as block updates, and those of blocks that are too large
+// to decompose are hardly more.
 bool RestrictedProblem::begins_with_fista(double target) const {
-  if (method_ != Method::automatic) return false;
+  if (method_ != Method::automatic || working.n_outputs == 1) return false;
   if (target > kLoose * primal()) return true;
   for (Index j = 0; j < working.size(); ++j) {
     if (working.rows(j) > kExactBlockSize) return true;

@@ -14,8 +14,8 @@ namespace {
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr Index kMinGrowth = 10;          // violators added to the working set at once
 constexpr Index kPatience = 8;            // iterations without progress before a solve has stalled
-constexpr Index kFloatPatience = 2;       // and before float products are blamed
-constexpr double kRestrictedShare = 0.1;  // of the gap: what a restricted problem is solved to
+constexpr Index kFloatPatience = 1;       // and before float products are blamed
+constexpr double kRestrictedShare = 0.3;  // of the gap: what a restricted problem is solved to
 
 // `free` and the blocks of weight zero, side by side.
 Matrix unpenalised_columns(const Operator& op, ConstVectorRef weights, const Matrix& free) {

@@ -46,7 +46,7 @@ Run descend(const Operator& op, const Loss& loss, const Matrix& free_columns,
   Unpenalised free(free_columns, n_outputs);
   free.set_curvature(model.h);
   BlockSpectra spectra(guarded, 1);
-  BlockDescent descent(guarded, spectra);
+  BlockDescent descent(guarded, spectra, 1);
   Control control;
   Run run;
   const long before = allocation_count();
@@ -109,6 +109,38 @@ TEST_CASE_TEMPLATE("Newton steps over a masked design allocate nothing", T, floa
     for (const Matrix& free : {Matrix(150, 0), intercept(150), random_matrix(150, 20, 4)}) {
       check_epochs_allocate_nothing(design, *loss, free, 2, 8, Acceleration::newton);
     }
+  }
+}
+
+// A preconditioner is made once a step; what follows until its solution allocates nothing.
+TEST_CASE_TEMPLATE("the iterations of a Newton system allocate nothing", T, float, double) {
+  for (const Index d : {6, 30}) {  // fewer and more features than blocks
+    const auto x = random_data<T>(150, d, 1);
+    const Patterns patterns = random_patterns(150, 12, 2);
+    const MaskedDesign<T> design(map(x), patterns.view(), 1);
+    WorkingSet working;
+    working.starts = {0};
+    working.reset(design, all_blocks(12), Vector::Ones(12), 1e-3);
+    working.coefs = random_matrix(12 * d, 1, 3);
+    const Vector h = Vector::Constant(150, 1.0 / 150);
+    Unpenalised free(intercept(150), 1);
+    free.set_curvature(h);
+    BlockSpectra spectra(design, 1);
+    spectra.prepare(working.blocks, h);
+    NewtonSystem system(design, spectra, 1);
+    system.reserve(working);
+    Control control;
+    Vector y(12 * d);
+    Matrix Ay(150, 1);
+    const Vector rhs = random_matrix(12 * d, 1, 4);
+    system.set(working, working.coefs, h);
+    system.solve(rhs, 1e-1, 1, free, Precision::standard, control, y, Ay);  // grows scratch space
+    const long before = allocation_count();
+    Eigen::internal::set_is_malloc_allowed(false);
+    system.solve(rhs, 1e-12, 20, free, Precision::standard, control, y, Ay);
+    Eigen::internal::set_is_malloc_allowed(true);
+    CHECK(allocation_count() == before);
+    CHECK(y.norm() > 0.0);
   }
 }
 

@@ -36,8 +36,14 @@ enum class Acceleration { extrapolation, newton };
 
 class BlockDescent {
  public:
-  BlockDescent(const Operator& op, BlockSpectra& spectra)
-      : op_(op), spectra_(spectra), newton_(op, spectra) {}
+  BlockDescent(const Operator& op, BlockSpectra& spectra, int n_threads)
+      : op_(op), spectra_(spectra), newton_(op, spectra, n_threads) {}
+
+  // The curvature has changed.
+  void clear() {
+    spectra_.clear();
+    newton_.clear();
+  }
 
   // Lowers the restricted model until its duality gap is at most target_gap, max_epochs are over or
   // rounding forbids more; returns the number of epochs. Coefficients and fit stay consistent if a

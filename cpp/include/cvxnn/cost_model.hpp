@@ -6,7 +6,7 @@
 
 namespace cvxnn::cost {
 
-// Rates of a core with AVX2, as bench/bench_kernels.py and bench/bench_methods.py measure them.
+// Rates of a core with AVX2 (bench/bench_kernels.py; bench/bench_scale.py limits).
 constexpr double kTableRate = 60e9;  // multiply-adds of the bit products, float tables
 constexpr double kDenseRate = 20e9;  // multiply-adds of blocked dense products and factorisations
 constexpr double kStreamRate = 3e9;  // multiply-adds of matrix-vector products out of memory

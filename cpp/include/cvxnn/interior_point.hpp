@@ -17,7 +17,8 @@ namespace cvxnn {
 //   min 1/2 ||h^(1/2) (F - target)||^2 + sum_j x_j,  F = sum_j A_j y_j / alphas_j + A_0 W_0,
 //   (x_j, y_j) and the dual (1, -z_j) in second-order cones,  z_j = A_j^T theta / alphas_j.
 // Eliminating all but F leaves I + h^(1/2) N h^(1/2), where N = sum_j A_j (a_j I + v_j v_j^T) A_j^T
-// has Hadamard structure over masked blocks (Operator::add_sample_gram). One output.
+// has Hadamard structure over masked blocks (Operator::sample_gram). One output. An iteration
+// allocates panels of its matrix; the factorisation dwarfs that.
 class InteriorPoint {
  public:
   InteriorPoint(const Operator& op, int n_threads) : op_(op), n_threads_(n_threads) {}

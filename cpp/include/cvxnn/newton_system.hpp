@@ -2,6 +2,8 @@
 #pragma once
 
 #include "cvxnn/control.hpp"
+#include "cvxnn/feature_spectrum.hpp"
+#include "cvxnn/kronecker.hpp"
 #include "cvxnn/operators/operator.hpp"
 #include "cvxnn/spectra.hpp"
 #include "cvxnn/unpenalised.hpp"
@@ -12,18 +14,20 @@ namespace cvxnn {
 // (B^T B + D) y = rhs over the non-zero blocks W_j, one output. B = Q diag(h)^(1/2) A, where Q
 // projects the unpenalised block out, and D is the Hessian of the penalty,
 //   D_j = kappa_j (I - u_j u_j^T),  u_j = W_j / ||W_j||,  kappa_j = alphas_j / ||W_j||.
-// Preconditioned by its diagonal blocks in their eigenvectors, so that the units of features do not
-// matter. Blocks too large to decompose have D + mean eigenvalue instead, and for the directions
-// u_j, in which D is zero, the matrix itself restricted to them. Products run on the operator:
-// nothing of the size of B is formed.
+// Preconditioned by KroneckerInverse where blocks have common features, and by its diagonal blocks
+// elsewhere. Products run on the operator: nothing of the size of B is formed.
 class NewtonSystem {
  public:
-  NewtonSystem(const Operator& op, BlockSpectra& spectra);
+  NewtonSystem(const Operator& op, BlockSpectra& spectra, int n_threads);
+
+  // h has changed.
+  void clear();
 
   // Makes room for any subset of the working set, whose spectra are known.
   void reserve(const WorkingSet& working);
 
-  // Takes the non-zero blocks of W.
+  // Takes the non-zero blocks of W. Makes the preconditioner, and so may allocate; solve() does
+  // not.
   void set(const WorkingSet& working, const Vector& W, ConstVectorRef h);
 
   Index size() const { return starts_.back(); }
@@ -50,20 +54,20 @@ class NewtonSystem {
   Index length(Index a) const { return starts_[a + 1] - starts_[a]; }
   void apply(const Vector& y, Unpenalised& free, Precision precision, Control& control,
              Vector& out);
+  void set_kronecker();
+  void set_diagonal_blocks();
   void precondition(const Vector& v, Vector& out);
-  void precondition_bounded(const Vector& v, Vector& out);
-  void set_coarse();
 
   const Operator& op_;
   BlockSpectra& spectra_;
   std::vector<Index> positions_, blocks_, starts_{0};
   std::vector<const BlockSpectrum*> spectrum_;
-  Vector root_;                                  // h^(1/2)
-  Vector unit_, kappa_;                          // u and kappa of each block
-  Vector rotated_, scaled_unit_, correction_;    // of the Sherman-Morrison formula
-  std::vector<Index> bounded_, bounded_blocks_;  // blocks that are not decomposed
-  Matrix coarse_;                                // factored: the matrix on their u_j
-  Vector along_;
+  Vector root_;          // h^(1/2)
+  Vector unit_, kappa_;  // u and kappa of each block
+  FeatureSpectrum features_;
+  KroneckerInverse kronecker_;
+  bool by_kronecker_ = false;
+  Vector rotated_, scaled_unit_, correction_;  // of the Sherman-Morrison formula
   double effort_ = 0.0;
   Vector residual_, preconditioned_, search_, image_;
   Matrix samples_;

@@ -11,6 +11,8 @@ using Index = Eigen::Index;  // signed 64-bit everywhere
 using Vector = Eigen::VectorXd;
 using Matrix = Eigen::MatrixXd;  // column-major: one column an output, or one column a block
 
+using MatrixF = Eigen::MatrixXf;  // of preconditioners, which need no more digits
+
 using VectorRef = Eigen::Ref<Vector>;
 using ConstVectorRef = const Eigen::Ref<const Vector>&;
 using MatrixRef = Eigen::Ref<Matrix>;

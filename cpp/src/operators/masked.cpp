@@ -8,6 +8,7 @@
 #include "cvxnn/kernels/masked_product.hpp"
 #include "cvxnn/kernels/sample_gram.hpp"
 #include "cvxnn/power_iteration.hpp"
+#include "cvxnn/threads.hpp"
 
 namespace cvxnn {
 namespace {
@@ -30,6 +31,45 @@ MaskedDesign<T>::MaskedDesign(const DataMap<T>& x, const PatternView& patterns, 
 
 template <class T>
 MaskedDesign<T>::~MaskedDesign() = default;
+
+template <class T>
+void MaskedDesign<T>::feature_gram(ConstVectorRef h, MatrixRef G) const {
+  const Index n = x_.rows(), d = x_.cols();
+  DataMatrix<double> rows(kReferenceRows, d);
+  G.setZero();
+  for (Index i0 = 0; i0 < n; i0 += kReferenceRows) {
+    const Index used = std::min(kReferenceRows, n - i0);
+    auto strip = rows.topRows(used);
+    strip = h.segment(i0, used).cwiseSqrt().asDiagonal() *
+            x_.middleRows(i0, used).template cast<double>();
+    G.selfadjointView<Eigen::Lower>().rankUpdate(strip.transpose());
+  }
+  G.triangularView<Eigen::StrictlyUpper>() = G.transpose();
+}
+
+// Counted on 64 words of samples at most, spread evenly.
+template <class T>
+void MaskedDesign<T>::overlaps(const std::vector<Index>& blocks, MatrixRef out) const {
+  constexpr Index kWords = 64;
+  const Index m = static_cast<Index>(blocks.size());
+  const Index n_words = patterns_.n_words(), used = std::min(kWords, n_words);
+  std::vector<Word> words(m * used);
+  for (Index k = 0; k < used; ++k) {
+    const Word* row = patterns_.row(k * n_words / used);
+    for (Index p = 0; p < m; ++p) words[p * used + k] = row[blocks[p]];
+  }
+  const double bit = 1.0 / static_cast<double>(std::min(used * kWordBits, x_.rows()));
+  const double work = static_cast<double>(m * m * used);
+  parallel_for(m, worthwhile_threads(work, n_threads_), [&](Index q, int) {
+    const Word* b = words.data() + q * used;
+    for (Index p = q; p < m; ++p) {
+      const Word* a = words.data() + p * used;
+      Index count = 0;
+      for (Index k = 0; k < used; ++k) count += __builtin_popcountll(a[k] & b[k]);
+      out(p, q) = out(q, p) = bit * static_cast<double>(count);
+    }
+  });
+}
 
 template <class T>
 void MaskedDesign<T>::gradients(const std::vector<Index>& blocks, ConstMatrixRef R,

@@ -11,7 +11,7 @@ namespace cvxnn {
 
 // Views of data and patterns that the caller keeps alive.
 template <class T>
-class MaskedDesign final : public Operator {
+class MaskedDesign final : public Operator, public CommonFeatures {
  public:
   MaskedDesign(const DataMap<T>& x, const PatternView& patterns, int n_threads);
   ~MaskedDesign() override;
@@ -21,6 +21,11 @@ class MaskedDesign final : public Operator {
   Index block_size(Index) const override { return x_.cols(); }
 
   bool float_products() const override { return std::is_same_v<T, float>; }
+  const CommonFeatures* common_features() const override { return this; }
+  Index n_features() const override { return x_.cols(); }
+  void feature_gram(ConstVectorRef h, MatrixRef G) const override;
+  void overlaps(const std::vector<Index>& blocks, MatrixRef out) const override;
+
   void gradients(const std::vector<Index>& blocks, ConstMatrixRef R, Precision precision,
                  Control& control, double* out) const override;
   void forward(const std::vector<Index>& blocks, const double* coefs, Precision precision,

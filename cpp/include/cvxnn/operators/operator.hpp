@@ -12,6 +12,22 @@ namespace cvxnn {
 // Arithmetic of the all-block products. `standard` is that of the data; `accurate` is float64.
 enum class Precision { standard, accurate };
 
+// Blocks that are masks of common features: A_p^T diag(h) A_q is near overlap(p, q) G, where G is
+// the Gram matrix of the features. What preconditioners are made of; nothing else relies on it.
+class CommonFeatures {
+ public:
+  virtual ~CommonFeatures() = default;
+
+  virtual Index n_features() const = 0;
+
+  // G = X^T diag(h) X, both triangles.
+  virtual void feature_gram(ConstVectorRef h, MatrixRef G) const = 0;
+
+  // out(p, q) = the share of the samples at which blocks p and q of the list are both active,
+  // about.
+  virtual void overlaps(const std::vector<Index>& blocks, MatrixRef out) const = 0;
+};
+
 // Blocks A_b (n_samples x block_size), b = 0 .. n_blocks - 1. A coefficient or gradient block is
 // block_size x n_outputs, column-major; a list of blocks stores them one after the other.
 // Products over a list run on threads and may use internal scratch space: one caller at a time.
@@ -26,6 +42,9 @@ class Operator {
 
   // Whether Precision::standard is less than float64.
   virtual bool float_products() const { return false; }
+
+  // Null where blocks have none.
+  virtual const CommonFeatures* common_features() const { return nullptr; }
 
   // out = (A_b^T R) for b in blocks; R: n_samples x n_outputs.
   virtual void gradients(const std::vector<Index>& blocks, ConstMatrixRef R, Precision precision,

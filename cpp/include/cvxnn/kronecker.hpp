@@ -1,0 +1,62 @@
+// The Newton matrix of masked blocks taken for a Kronecker product, and inverted: a preconditioner.
+#pragma once
+
+#include <map>
+#include <vector>
+
+#include "cvxnn/feature_spectrum.hpp"
+#include "cvxnn/types.hpp"
+
+namespace cvxnn {
+
+// Where a pattern says little about the features themselves, A_p^T diag(h) A_q is near
+// overlap_pq G with G = X^T diag(h) X, so that the Newton matrix is near
+//   M = K^(1/2) (I + C (x) G) K^(1/2) - sum_j kappa_j u_j u_j^T,  C = K^(-1/2) overlap K^(-1/2),
+// K = diag(kappa). The smaller of C and G is diagonalised; then the larger one is inverted once for
+// each cluster of eigenvalues, which a factor of four may separate: M^-1 loses little by that. The
+// terms of rank one follow by Woodbury's formula. Applied in float.
+class KroneckerInverse {
+ public:
+  // Larger sides than this cost more than they save.
+  static constexpr Index kLargestSide = 2048;
+
+  explicit KroneckerInverse(int n_threads) : n_threads_(n_threads) {}
+
+  // The features have changed.
+  void clear();
+
+  // overlap: n_blocks x n_blocks, consumed. units: n_features x n_blocks, columns of norm one.
+  void set(FeatureSpectrum& features, Matrix overlap, ConstVectorRef kappa, ConstMatrixRef units);
+
+  // Overwrites V by M^-1 V; n_features x n_blocks.
+  void apply(MatrixRef V);
+
+  // Multiply-adds of set() and of apply(), about.
+  double set_work() const { return set_work_; }
+  double apply_work() const { return apply_work_; }
+
+ private:
+  struct Cluster {
+    Index first, count;      // of the eigenvectors of the smaller side
+    const MatrixF* inverse;  // of I + representative x the larger side; null for I
+  };
+
+  void make_clusters(ConstVectorRef values, double largest_other, const Matrix& other,
+                     std::map<int, MatrixF>& inverses);
+  void apply_clusters(const MatrixF& in, MatrixF& out) const;
+  void set_correction();
+
+  int n_threads_;
+  bool by_features_ = false;  // G is the smaller side
+  MatrixF gram_vectors_, overlap_vectors_;
+  std::map<int, MatrixF> gram_inverses_, overlap_inverses_;  // by the exponent of the cluster
+  std::vector<Cluster> clusters_;
+  Vector inverse_root_;  // K^(-1/2)
+  MatrixF units_;        // rotated into the eigenvectors if those are of G
+  Matrix correction_;    // Cholesky factor, n_blocks x n_blocks
+  Vector along_;
+  MatrixF scaled_, rotated_, image_;
+  double set_work_ = 0.0, apply_work_ = 0.0;
+};
+
+}  // namespace cvxnn

@@ -1,0 +1,77 @@
+#include "cvxnn/line_search.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace cvxnn {
+
+void LineSearch::reserve(Index n_blocks, Index n_samples) {
+  for (Vector* v : {&alphas_, &squares_, &inner_, &lengths_}) v->resize(n_blocks);
+  projected_.resize(n_samples, 1);
+}
+
+void LineSearch::add(double alpha, ConstVectorRef W, ConstVectorRef Y) {
+  alphas_[n_blocks_] = alpha;
+  squares_[n_blocks_] = W.squaredNorm();
+  inner_[n_blocks_] = W.dot(Y);
+  lengths_[n_blocks_++] = Y.squaredNorm();
+}
+
+void LineSearch::set_fit(const Matrix& fit, const QuadraticModel& model) {
+  slope_ = -model.R.col(0).dot(fit.col(0));
+  curvature_ = (model.h.array() * fit.col(0).array().square()).sum();
+}
+
+void LineSearch::set_fit(const Matrix& fit, const QuadraticModel& model, Unpenalised& free) {
+  slope_ = -model.R.col(0).dot(fit.col(0));
+  projected_.array() = model.h.array().sqrt() * fit.array();
+  free.project_weighted(projected_);
+  curvature_ = projected_.squaredNorm();
+}
+
+double LineSearch::derivative(double t) const {
+  double sum = slope_ + curvature_ * t;
+  for (Index a = 0; a < n_blocks_; ++a) {
+    const double square = squares_[a] + t * (2.0 * inner_[a] + t * lengths_[a]);
+    if (square > 0.0) {
+      sum += alphas_[a] * (inner_[a] + t * lengths_[a]) / std::sqrt(square);
+    } else if (squares_[a] == 0.0) {
+      sum += alphas_[a] * std::sqrt(lengths_[a]);
+    }
+  }
+  return sum;
+}
+
+double LineSearch::change(double t) const {
+  double sum = t * (slope_ + 0.5 * t * curvature_);
+  for (Index a = 0; a < n_blocks_; ++a) {
+    const double square = squares_[a] + t * (2.0 * inner_[a] + t * lengths_[a]);
+    sum += alphas_[a] * (std::sqrt(std::max(0.0, square)) - std::sqrt(squares_[a]));
+  }
+  return sum;
+}
+
+// As far as rounding shows.
+bool LineSearch::full_step_descends() const {
+  constexpr double kResolution = 1e-14;
+  double penalty = 0.0;
+  for (Index a = 0; a < n_blocks_; ++a) penalty += alphas_[a] * std::sqrt(squares_[a]);
+  return change(1.0) <= kResolution * penalty;
+}
+
+double LineSearch::length(double longest) const {
+  constexpr int kBisections = 30;
+  constexpr double kNearly = 0.3;
+  const double at_start = derivative(0.0);
+  if (!(at_start < 0.0)) return 0.0;
+  if (std::abs(derivative(1.0)) <= -kNearly * at_start && full_step_descends()) return 1.0;
+  double low = 0.0, high = longest;
+  if (derivative(high) <= 0.0) return high;
+  for (int k = 0; k < kBisections; ++k) {
+    const double middle = 0.5 * (low + high);
+    (derivative(middle) < 0.0 ? low : high) = middle;
+  }
+  return low;
+}
+
+}  // namespace cvxnn

@@ -1,0 +1,103 @@
+#include <doctest/doctest.h>
+
+#include <Eigen/Dense>
+
+#include "cvxnn/kronecker.hpp"
+#include "fixtures.hpp"
+
+namespace cvxnn {
+namespace {
+
+using namespace testing;
+
+// Features whose Gram matrix is what it is told to be.
+class Features final : public CommonFeatures {
+ public:
+  explicit Features(Matrix gram) : gram_(std::move(gram)) {}
+  Index n_features() const override { return gram_.rows(); }
+  void feature_gram(ConstVectorRef, MatrixRef G) const override { G = gram_; }
+  void overlaps(const std::vector<Index>&, MatrixRef) const override {}
+
+ private:
+  Matrix gram_;
+};
+
+struct Case {
+  Matrix gram, overlap, units;
+  Vector kappa;
+
+  Case(Index d, Index m) : gram(random_gram(d, 1)), overlap(random_gram(m, 2)) {
+    units = random_matrix(d, m, 3);
+    units.colwise().normalize();
+    kappa = random_matrix(m, 1, 4).cwiseAbs().array() + 0.1;
+  }
+
+  static Matrix random_gram(Index size, int seed) {
+    const Matrix A = random_matrix(2 * size, size, seed);
+    return A.transpose() * A / static_cast<double>(size);
+  }
+
+  // overlap (x) gram + diag(kappa) - sum_j kappa_j u_j u_j^T on columns one after the other.
+  Matrix dense() const {
+    const Index d = gram.rows(), m = overlap.rows();
+    Matrix M(d * m, d * m);
+    for (Index p = 0; p < m; ++p) {
+      for (Index q = 0; q < m; ++q) M.block(p * d, q * d, d, d) = overlap(p, q) * gram;
+      M.block(p * d, p * d, d, d) +=
+          kappa[p] * (Matrix::Identity(d, d) - units.col(p) * units.col(p).transpose());
+    }
+    return M;
+  }
+
+  // Column by column.
+  Matrix inverse(int n_threads) const {
+    const Index d = gram.rows(), m = overlap.rows();
+    const Features features(gram);
+    FeatureSpectrum spectrum(&features);
+    spectrum.prepare(Vector::Ones(1));
+    KroneckerInverse kronecker(n_threads);
+    kronecker.set(spectrum, overlap, kappa, units);
+    Matrix result = Matrix::Identity(d * m, d * m);
+    for (Index k = 0; k < d * m; ++k) {
+      kronecker.apply(MatrixMap(result.col(k).data(), d, m));
+    }
+    return result;
+  }
+};
+
+TEST_CASE("exact where every eigenvalue is the one that stands for its cluster") {
+  Case features(3, 8), blocks(8, 3);
+  features.gram = Vector{{0.125, 2.0, 8.0}}.asDiagonal();
+  blocks.kappa.setOnes();
+  blocks.overlap = Vector{{0.5, 2.0, 8.0}}.asDiagonal();
+  for (const Case& exact : {features, blocks}) {
+    const Matrix product = exact.inverse(1) * exact.dense();
+    CHECK(product.isApprox(Matrix::Identity(24, 24), 1e-4));
+  }
+}
+
+TEST_CASE("a symmetric preconditioner within a small factor of the inverse") {
+  for (const auto& [d, m] : {std::pair<Index, Index>{4, 10}, {10, 4}, {6, 6}, {5, 1}, {1, 5}}) {
+    CAPTURE(d);
+    const Case random(d, m);
+    const Matrix inverse = random.inverse(1), M = random.dense();
+    CHECK(inverse.isApprox(inverse.transpose(), 1e-4));
+    const Matrix root = Eigen::LLT<Matrix>(M).matrixL();
+    const Eigen::SelfAdjointEigenSolver<Matrix> spectrum(root.transpose() * inverse * root);
+    CHECK(spectrum.eigenvalues().minCoeff() > 0.2);
+    CHECK(spectrum.eigenvalues().maxCoeff() < 5.0);
+    CHECK(random.inverse(2) == inverse);
+  }
+}
+
+TEST_CASE("whatever the scale") {
+  Case random(5, 7);
+  const Matrix inverse = random.inverse(1);
+  const double scale = std::ldexp(1.0, 300);  // a power of the ratio of clusters
+  random.gram *= scale;
+  random.kappa *= scale;
+  CHECK((scale * random.inverse(1)).isApprox(inverse, 1e-4));
+}
+
+}  // namespace
+}  // namespace cvxnn
