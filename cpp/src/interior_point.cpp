@@ -5,9 +5,6 @@
 #include <cmath>
 #include <limits>
 
-#include "cvxnn/cholesky.hpp"
-#include "cvxnn/threads.hpp"
-
 namespace cvxnn {
 namespace {
 
@@ -16,8 +13,6 @@ constexpr Index kPatience = 5;         // iterations without a better gap
 constexpr double kToBoundary = 0.99;   // share of the step to the boundary that is taken
 constexpr double kInside = 0.9;        // of the dual ball: where theta starts
 constexpr double kNegligible = 1e-12;  // share of the largest a_j that a block may be left out for
-constexpr Index kStrip = 256;          // samples of one task
-constexpr Index kDirectionColumns = 256;  // of v_j at a time
 
 auto part(Vector& values, const WorkingSet& working, Index j) {
   return values.segment(working.starts[j], working.rows(j));
@@ -64,7 +59,6 @@ void InteriorPoint::start(const WorkingSet& working, Unpenalised& free, Quadrati
     d->theta.resize(n, 1);
   }
   scalings_.reserve(m);
-  system_.resize(n, n);
   root_ = model.h.cwiseSqrt();
   free_ = free.basis();
 
@@ -104,54 +98,32 @@ bool InteriorPoint::factor(const WorkingSet& working, const Unpenalised& free, C
   }
 
   const double least = kNegligible * weights.maxCoeff();
-  std::vector<Index> blocks, chosen;
-  std::vector<double> scales;
+  std::vector<Index> blocks;
+  std::vector<double> scales, directions;
   for (Index j = 0; j < working.size(); ++j) {
-    const double largest = weights[j] * (1.0 + 2.0 * scalings_[j].w().squaredNorm());
-    if (largest < least) continue;
-    chosen.push_back(j);
+    const auto w = scalings_[j].w();
+    if (weights[j] * (1.0 + 2.0 * w.squaredNorm()) < least) continue;
     blocks.push_back(working.blocks[j]);
     scales.push_back(weights[j]);
+    for (const double value : w) directions.push_back(std::sqrt(2.0 * weights[j]) * value);
   }
-  op_.sample_gram(blocks, Eigen::Map<const Vector>(scales.data(), scales.size()), control, system_);
-  Matrix images;
-  for (std::size_t first = 0; first < chosen.size(); first += kDirectionColumns) {
-    const std::size_t last = std::min(chosen.size(), first + kDirectionColumns);
-    std::vector<double> coefs;
-    for (std::size_t a = first; a < last; ++a) {
-      const auto w = scalings_[chosen[a]].w();
-      for (const double value : w) coefs.push_back(std::sqrt(2.0 * scales[a]) * value);
-    }
-    const std::vector<Index> some(blocks.begin() + first, blocks.begin() + last);
-    images.resize(op_.n_samples(), static_cast<Index>(last - first));
-    parallel_for((images.rows() + kStrip - 1) / kStrip, n_threads_, [&](Index strip, int) {
-      const Index row = strip * kStrip;
-      op_.images(some, coefs.data(), row,
-                 images.middleRows(row, std::min(kStrip, images.rows() - row)));
-    });
-    add_lower_product(1.0, images, n_threads_, system_);
-    control.poll();
-  }
-  const Index n = op_.n_samples();
-  for (Index i = 0; i < n; ++i) {
-    auto column = system_.col(i).tail(n - i);
-    column.array() *= root_[i] * root_.tail(n - i).array();
-    column[0] += 1.0;
-  }
-  if (!factor_in_place(system_, n_threads_, control)) return false;
+  const Eigen::Map<const Vector> a(scales.data(), static_cast<Index>(scales.size()));
+  if (!system_.factor(blocks, a, directions.data(), 1.0, root_, control)) return false;
   if (free.size() > 0) {
     free_solved_ = free_;
-    solve_factored(system_, free_solved_);
+    system_.solve_lower(free_solved_);
   }
   return true;
 }
 
 // v <- the solution of system v = v + free c, free^T v = 0.
 void InteriorPoint::solve_samples(VectorRef v) {
-  solve_factored(system_, v);
-  if (free_.cols() == 0) return;
-  const Eigen::LLT<Matrix> schur(free_.transpose() * free_solved_);
-  v -= free_solved_ * schur.solve(free_.transpose() * v);
+  system_.solve_lower(v);
+  if (free_.cols() > 0) {
+    const Eigen::LLT<Matrix> schur(free_solved_.transpose() * free_solved_);
+    v -= free_solved_ * schur.solve(free_solved_.transpose() * v);
+  }
+  system_.solve_upper(v);
 }
 
 // Newton's direction towards complementarity `centre`; the corrector adds the second-order term of

@@ -77,7 +77,6 @@ void KroneckerInverse::set(FeatureSpectrum& features, Matrix overlap, ConstVecto
   overlap = inverse_root_.asDiagonal() * overlap * inverse_root_.asDiagonal();
   const double side = static_cast<double>(m), m3 = side * side * side;
   set_work_ = m3 / 6.0;
-  apply_work_ = 2.0 * static_cast<double>(d * m) * static_cast<double>(d + m);
   // A trace bounds the largest eigenvalue.
   if (by_features_) {
     if (gram_vectors_.size() == 0) gram_vectors_ = features.vectors().cast<float>();

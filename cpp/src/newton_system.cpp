@@ -1,13 +1,21 @@
 #include "cvxnn/newton_system.hpp"
 
+#include <Eigen/Cholesky>
 #include <algorithm>
+#include <cmath>
+#include <limits>
 
 #include "cvxnn/cost_model.hpp"
 
 namespace cvxnn {
 
 NewtonSystem::NewtonSystem(const Operator& op, BlockSpectra& spectra, int n_threads)
-    : op_(op), spectra_(spectra), features_(op.common_features()), kronecker_(n_threads) {}
+    : op_(op),
+      spectra_(spectra),
+      n_threads_(n_threads),
+      features_(op.common_features()),
+      kronecker_(n_threads),
+      sample_system_(op, n_threads) {}
 
 void NewtonSystem::reserve(const WorkingSet& working) {
   const Index n_blocks = working.size(), n_coefs = working.coefs.size();
@@ -50,7 +58,6 @@ void NewtonSystem::set(const WorkingSet& working, const Vector& W, ConstVectorRe
   }
   by_kronecker_ = features != nullptr && n_blocks() > 0 &&
                   std::max(features->n_features(), n_blocks()) <= KroneckerInverse::kLargestSide;
-  by_kronecker_ ? set_kronecker() : set_diagonal_blocks();
 }
 
 void NewtonSystem::clear() {
@@ -118,19 +125,70 @@ void NewtonSystem::apply(const Vector& y, Unpenalised& free, Precision precision
   }
 }
 
+double NewtonSystem::direct_seconds(Index n_free) const {
+  const double n = static_cast<double>(op_.n_samples()), m = static_cast<double>(n_blocks());
+  if (op_.n_samples() > SampleSystem::kMaxSamples) return std::numeric_limits<double>::infinity();
+  const double dense = n * n * (n / 6.0 + 1.5 * m + static_cast<double>(n_free));
+  return dense / cost::kDenseRate + 0.5 * n * n * m / cost::kTableRate;
+}
+
+// With q = B y: (I + N) q = B U c + E l + B P r and (B U)^T q = U^T r, E^T q = 0, where E spans the
+// unpenalised block, N = sum_j B_j (I - u_j u_j^T) B_j^T / kappa_j and P = D's pseudo-inverse; then
+// y_j = c_j u_j + P_j (r_j - B_j^T q).
+bool NewtonSystem::solve_directly(const Vector& rhs, Unpenalised& free, Control& control, Vector& y,
+                                  Matrix& Ay) {
+  const Index n = op_.n_samples(), m = n_blocks(), f = free.basis().cols();
+  const auto across = [&](Vector& v) {  // v_j <- P_j v_j
+    for (Index a = 0; a < m; ++a) {
+      const double along = unit(a).dot(part(v, a));
+      part(v, a) = (part(v, a) - along * unit(a)) / kappa_[a];
+    }
+  };
+  search_.head(size()) = unit_.head(size());
+  for (Index a = 0; a < m; ++a) part(search_, a) /= std::sqrt(kappa_[a]);
+  const Vector scales = kappa_.head(m).cwiseInverse();
+  if (!sample_system_.factor(blocks_, scales, search_.data(), -1.0, root_, control)) return false;
+
+  // L^-1 (B U, E) and L^-1 B P r, with L L^T = I + N.
+  Matrix Z(n, m + f);
+  block_images(op_, blocks_, unit_.data(), n_threads_, Ay);
+  Z.leftCols(m) = root_.asDiagonal() * Ay;
+  if (f > 0) Z.rightCols(f) = free.basis();
+  sample_system_.solve_lower(Z);
+  y.head(size()) = rhs.head(size());
+  across(y);
+  Ay.resize(n, 1);
+  op_.forward(blocks_, y.data(), Precision::accurate, Ay);
+  samples_.col(0) = root_.asDiagonal() * Ay;
+  sample_system_.solve_lower(samples_);
+
+  Matrix schur = Matrix::Zero(m + f, m + f);
+  schur.selfadjointView<Eigen::Lower>().rankUpdate(Z.transpose());
+  schur.diagonal().array() += 1e-14 * schur.trace();  // patterns may be equal
+  Vector v = -Z.transpose() * samples_;
+  for (Index a = 0; a < m; ++a) v[a] += unit(a).dot(part(rhs, a));
+  const Eigen::LLT<Eigen::Ref<Matrix>> factor(schur);
+  if (factor.info() != Eigen::Success) return false;
+  v = factor.solve(v);
+  samples_.noalias() += Z * v;
+  sample_system_.solve_upper(samples_);
+
+  samples_.array() *= root_.array();
+  op_.gradients(blocks_, samples_, Precision::accurate, control, y.data());
+  y.head(size()) = rhs.head(size()) - y.head(size());
+  across(y);
+  for (Index a = 0; a < m; ++a) part(y, a) += v[a] * unit(a);
+  op_.forward(blocks_, y.data(), Precision::accurate, Ay);
+  return Ay.allFinite();
+}
+
 void NewtonSystem::solve(const Vector& rhs, double tolerance, Index max_iterations,
                          Unpenalised& free, Precision precision, Control& control, Vector& y,
                          Matrix& Ay) {
   const Index m = size();
-  y.head(m).setZero();
-  residual_.head(m) = rhs.head(m);
-  precondition(residual_, preconditioned_);
-  search_.head(m) = preconditioned_.head(m);
-  double rho = residual_.head(m).dot(preconditioned_.head(m));
-  const double goal = tolerance * tolerance * rho;
   double iteration_seconds = cost::products(op_.n_samples(), 2 * m);
   if (by_kronecker_) {
-    iteration_seconds += kronecker_.apply_work() / cost::kDenseRate;
+    iteration_seconds += KroneckerInverse::work(size() / n_blocks(), n_blocks()) / cost::kDenseRate;
   } else {
     double rotations = 0.0;
     for (const BlockSpectrum* spectrum : spectrum_) {
@@ -138,6 +196,20 @@ void NewtonSystem::solve(const Vector& rhs, double tolerance, Index max_iteratio
     }
     iteration_seconds += cost::streamed(rotations);
   }
+  const double direct = direct_seconds(free.basis().cols());
+  if (static_cast<double>(last_iterations_) * iteration_seconds > direct) {
+    effort_ += direct;
+    if (solve_directly(rhs, free, control, y, Ay)) return;
+  }
+  by_kronecker_ ? set_kronecker() : set_diagonal_blocks();
+
+  y.head(m).setZero();
+  residual_.head(m) = rhs.head(m);
+  precondition(residual_, preconditioned_);
+  search_.head(m) = preconditioned_.head(m);
+  double rho = residual_.head(m).dot(preconditioned_.head(m));
+  const double goal = tolerance * tolerance * rho;
+  last_iterations_ = 0;
   for (Index n = 0; n < max_iterations && rho > goal; ++n) {
     apply(search_, free, precision, control, image_);
     const double curvature = search_.head(m).dot(image_.head(m));
@@ -150,6 +222,7 @@ void NewtonSystem::solve(const Vector& rhs, double tolerance, Index max_iteratio
     search_.head(m) = preconditioned_.head(m) + (next / rho) * search_.head(m);
     rho = next;
     effort_ += iteration_seconds;
+    ++last_iterations_;
     control.poll();
   }
   op_.forward(blocks_, y.data(), precision, Ay);

@@ -40,7 +40,7 @@ CPP_LAYERS = [
     ["operators/masked", "operators/dense"],
     ["working_set", "pricing", "certificate", "spectra"],
     ["quadratic_model", "feature_spectrum"],
-    ["kronecker", "line_search"],
+    ["kronecker", "line_search", "sample_system"],
     ["newton_system", "fista", "interior_point"],
     ["newton"],
     ["bcd"],

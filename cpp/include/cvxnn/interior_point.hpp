@@ -8,6 +8,7 @@
 #include "cvxnn/control.hpp"
 #include "cvxnn/operators/operator.hpp"
 #include "cvxnn/quadratic_model.hpp"
+#include "cvxnn/sample_system.hpp"
 #include "cvxnn/unpenalised.hpp"
 #include "cvxnn/working_set.hpp"
 
@@ -16,12 +17,10 @@ namespace cvxnn {
 // Mehrotra's predictor and corrector in the Nesterov-Todd scaling (Vandenberghe 2010, sec. 7), on
 //   min 1/2 ||h^(1/2) (F - target)||^2 + sum_j x_j,  F = sum_j A_j y_j / alphas_j + A_0 W_0,
 //   (x_j, y_j) and the dual (1, -z_j) in second-order cones,  z_j = A_j^T theta / alphas_j.
-// Eliminating all but F leaves I + h^(1/2) N h^(1/2), where N = sum_j A_j (a_j I + v_j v_j^T) A_j^T
-// has Hadamard structure over masked blocks (Operator::sample_gram). One output. An iteration
-// allocates panels of its matrix; the factorisation dwarfs that.
+// Eliminating all but F leaves a SampleSystem. One output.
 class InteriorPoint {
  public:
-  InteriorPoint(const Operator& op, int n_threads) : op_(op), n_threads_(n_threads) {}
+  InteriorPoint(const Operator& op, int n_threads) : op_(op), system_(op, n_threads) {}
 
   // From zero coefficients until the gap between the model at W, its small blocks set to zero, and
   // `theta` is at most `target`, or rounding forbids more. Changes W, the unpenalised coefficients,
@@ -49,7 +48,6 @@ class InteriorPoint {
   double keep_active(const WorkingSet& working, Unpenalised& free, QuadraticModel& model);
 
   const Operator& op_;
-  int n_threads_;
 
   double share_ = 0.0;     // of the loss at zero, one block's
   Vector heads_, y_, z_;   // x, y and z of each block
@@ -57,9 +55,9 @@ class InteriorPoint {
   Vector pull_;            // A^T excess / alphas
   std::vector<ConeScaling> scalings_;
   Vector directions_, lambda_heads_, lambda_;
-  Vector root_;    // h^(1/2)
-  Matrix system_;  // n_samples^2, factored in place
-  Matrix free_;    // h^(1/2) A_0 orthonormalised, and system^-1 of it
+  Vector root_;  // h^(1/2)
+  SampleSystem system_;
+  Matrix free_;  // h^(1/2) A_0 orthonormalised, and system^-1 of it
   Matrix free_solved_;
   Vector kept_, scaled_;
   Direction predictor_, step_;

@@ -31,9 +31,12 @@ class KroneckerInverse {
   // Overwrites V by M^-1 V; n_features x n_blocks.
   void apply(MatrixRef V);
 
-  // Multiply-adds of set() and of apply(), about.
+  // Multiply-adds of the last set(), and of apply(), about.
   double set_work() const { return set_work_; }
-  double apply_work() const { return apply_work_; }
+  static double work(Index n_features, Index n_blocks) {
+    return 2.0 * static_cast<double>(n_features * n_blocks) *
+           static_cast<double>(n_features + n_blocks);
+  }
 
  private:
   struct Cluster {
@@ -56,7 +59,7 @@ class KroneckerInverse {
   Matrix correction_;    // Cholesky factor, n_blocks x n_blocks
   Vector along_;
   MatrixF scaled_, rotated_, image_;
-  double set_work_ = 0.0, apply_work_ = 0.0;
+  double set_work_ = 0.0;
 };
 
 }  // namespace cvxnn

@@ -5,6 +5,7 @@
 #include "cvxnn/feature_spectrum.hpp"
 #include "cvxnn/kronecker.hpp"
 #include "cvxnn/operators/operator.hpp"
+#include "cvxnn/sample_system.hpp"
 #include "cvxnn/spectra.hpp"
 #include "cvxnn/unpenalised.hpp"
 #include "cvxnn/working_set.hpp"
@@ -42,8 +43,10 @@ class NewtonSystem {
     op_.gradients(blocks_, R, precision, control, out.data());
   }
 
-  // Overwrites the first size() entries of y until the preconditioned residual has fallen by
-  // `tolerance`, and Ay = A y (n_samples x 1).
+  // Overwrites the first size() entries of y, and Ay = A y (n_samples x 1): by conjugate gradients
+  // until the preconditioned residual has fallen by `tolerance`, or by a factorisation over samples
+  // where the last solve took more iterations than that costs. Allocates for the preconditioner and
+  // the factorisation alone.
   void solve(const Vector& rhs, double tolerance, Index max_iterations, Unpenalised& free,
              Precision precision, Control& control, Vector& y, Matrix& Ay);
 
@@ -52,6 +55,9 @@ class NewtonSystem {
 
  private:
   Index length(Index a) const { return starts_[a + 1] - starts_[a]; }
+  double direct_seconds(Index n_free) const;
+  bool solve_directly(const Vector& rhs, Unpenalised& free, Control& control, Vector& y,
+                      Matrix& Ay);
   void apply(const Vector& y, Unpenalised& free, Precision precision, Control& control,
              Vector& out);
   void set_kronecker();
@@ -60,6 +66,7 @@ class NewtonSystem {
 
   const Operator& op_;
   BlockSpectra& spectra_;
+  int n_threads_;
   std::vector<Index> positions_, blocks_, starts_{0};
   std::vector<const BlockSpectrum*> spectrum_;
   Vector root_;          // h^(1/2)
@@ -68,6 +75,8 @@ class NewtonSystem {
   KroneckerInverse kronecker_;
   bool by_kronecker_ = false;
   Vector rotated_, scaled_unit_, correction_;  // of the Sherman-Morrison formula
+  SampleSystem sample_system_;
+  Index last_iterations_ = 0;
   double effort_ = 0.0;
   Vector residual_, preconditioned_, search_, image_;
   Matrix samples_;
