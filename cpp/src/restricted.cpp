@@ -45,6 +45,16 @@ void RestrictedProblem::refresh_fit() {
   if (free.size() > 0) model_.F.noalias() += free.columns() * free.coefs();
 }
 
+void RestrictedProblem::try_coefs(const Vector& coefs, const Matrix& free_coefs) {
+  refresh_fit();
+  remember();
+  const double before = primal();
+  working.coefs = coefs;
+  free.coefs() = free_coefs;
+  refresh_fit();
+  if (!(primal() < before)) restore();
+}
+
 void RestrictedProblem::dual_point(Matrix& Theta) {
   set_model();
   Theta = model_.Theta0;

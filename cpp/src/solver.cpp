@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <unordered_map>
 
 #include "cvxnn/cost_model.hpp"
 #include "cvxnn/errors.hpp"
@@ -259,6 +260,35 @@ void Solver::collect(Solution& solution) const {
   solution.free_coefs = restricted_.free.coefs();
 }
 
+// Along a path solutions are nearly linear in alpha while no block changes its status: the line
+// through the last two is the better start where its objective is lower. The working set is that of
+// the last one.
+void Solver::extrapolate(double alpha) {
+  WorkingSet& working = restricted_.working;
+  Point last{last_alpha_, working.blocks, working.coefs, restricted_.free.coefs()};
+  if (previous_.alpha > last.alpha && last.alpha > alpha) {
+    const double t = (last.alpha - alpha) / (previous_.alpha - last.alpha);
+    Vector coefs = last.coefs;
+    std::unordered_map<Index, Index> starts;  // in the coefficients before
+    Index start = 0;
+    for (const Index b : previous_.blocks) {
+      starts.emplace(b, start);
+      start += op_.block_size(b) * loss_.n_outputs();
+    }
+    for (Index j = 0; j < working.size(); ++j) {
+      const auto before = starts.find(working.blocks[j]);
+      if (before == starts.end()) continue;
+      const Index length = working.starts[j + 1] - working.starts[j];
+      auto W = coefs.segment(working.starts[j], length);
+      W += t * (W - previous_.coefs.segment(before->second, length)).eval();
+      if (W.dot(last.coefs.segment(working.starts[j], length)) < 0.0) W.setZero();
+    }
+    const Matrix free_coefs = last.free_coefs + t * (last.free_coefs - previous_.free_coefs);
+    restricted_.try_coefs(coefs, free_coefs);
+  }
+  previous_ = std::move(last);
+}
+
 Solution Solver::solve(double alpha, Control& control) {
   require(alpha > 0.0 && std::isfinite(alpha),
           "alpha must be positive and finite, got " + std::to_string(alpha));
@@ -272,6 +302,8 @@ Solution Solver::solve(double alpha, Control& control) {
   restricted_.precision = op_.float_products() ? Precision::standard : Precision::accurate;
   WorkingSet& working = restricted_.working;
   working.reset(op_, std::vector<Index>(working.blocks), weights_, alpha);
+  extrapolate(alpha);
+  last_alpha_ = alpha;
   try {
     iterate(run, control);
   } catch (const StopRequest& stop) {

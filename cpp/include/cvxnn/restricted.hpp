@@ -33,6 +33,9 @@ class RestrictedProblem {
   // Recomputes the fit from the coefficients, without the rounding that steps accumulate.
   void refresh_fit();
 
+  // Moves to these coefficients if the objective is lower there; the fit is that of where it stays.
+  void try_coefs(const Vector& coefs, const Matrix& free_coefs);
+
   // A dual candidate at the current fit, feasible for the unpenalised block.
   void dual_point(Matrix& Theta);
 

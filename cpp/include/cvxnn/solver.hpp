@@ -65,6 +65,15 @@ class Solver {
   bool interior_point_pays(const Run& run, const Progress& progress) const;
   void solve_interior(Run& run, double primal, Control& control);
   void collect(Solution& solution) const;
+  void extrapolate(double alpha);
+
+  // Where a solve ended: what the next one is extrapolated from.
+  struct Point {
+    double alpha = 0.0;
+    std::vector<Index> blocks;
+    Vector coefs;
+    Matrix free_coefs;
+  };
 
   const Operator& op_;
   const Loss& loss_;
@@ -72,6 +81,8 @@ class Solver {
   Settings settings_;
   RestrictedProblem restricted_;
   Pricing pricing_;
+  double last_alpha_ = 0.0;
+  Point previous_;
 };
 
 }  // namespace cvxnn
