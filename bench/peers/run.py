@@ -168,7 +168,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="the three small problems")
     parser.add_argument("--problems", help="names, comma-separated")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--limit", type=float, default=20.0, help="most seconds for a peer")
+    parser.add_argument("--limit", type=float, default=10.0, help="most seconds for a solver")
     parser.add_argument("--job", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--rows", type=Path, help="write, or with --report read, the rows as JSON")
     parser.add_argument("--report", action="store_true", help="only print the rows of a past run")

@@ -1,0 +1,32 @@
+// The neuron that most violates the dual constraint: local search over the cells of an arrangement.
+#pragma once
+
+#include "cvxnn/activation_cones.hpp"
+#include "cvxnn/cone_projection.hpp"
+#include "cvxnn/types.hpp"
+
+namespace cvxnn {
+
+// Ascends g(u) = v^T (X u)_+ over the unit ball from cell to cell: within one, D, its maximum is
+// the norm of the projection q of X^T D v on the cell's cone, and where q lies on walls, those
+// across which it would grow further are crossed. Values increase strictly, so a walk ends; the
+// fixed-point iteration u <- X^T D(u) v / ||.|| may descend where v has entries of both signs.
+class CellWalk {
+ public:
+  // x: the data, raw. A view that the caller keeps alive; one walk at a time.
+  explicit CellWalk(const DataMatrix<double>& x);
+
+  // Returns the maximum that a walk from u reaches, which is at least 0; u becomes a point strictly
+  // inside its cell, of norm one, and `best` the maximiser, of norm one or zero.
+  double ascend(const Vector& v, VectorRef u, VectorRef best);
+
+ private:
+  Index cross_walls(const Vector& v, const Vector& u);
+
+  const DataMatrix<double>& x_;
+  DataMatrix<double> rows_;  // of norm one, or zero
+  Vector lengths_, signs_, scores_;
+  ConeProjection projection_;
+};
+
+}  // namespace cvxnn

@@ -1,0 +1,45 @@
+// Projection on a polyhedral cone K = {w : s_k x_k^T w >= 0 for all k}, s_k = +-1.
+#pragma once
+
+#include <vector>
+
+#include "cvxnn/types.hpp"
+
+namespace cvxnn {
+
+// The active-set method of Lawson and Hanson (1974, ch. 23) on the dual, min ||a + H^T rho|| over
+// rho >= 0 with H = diag(s) X. Passive rows span what the projection is orthogonal to: they are
+// independent, and kept as an orthogonal factorisation, for squared condition numbers would show.
+class ConeProjection {
+ public:
+  explicit ConeProjection(Index n_features);
+
+  // Overwrites a by its projection. Rows of x have norm one or zero. Begins with the passive rows
+  // of the last call if it is `warm`. False, and a not yet in the cone, where rounding lets no row
+  // enter; its norm still is at least that of the projection.
+  bool project(const DataMatrix<double>& x, const Vector& signs, VectorRef a, bool warm = false);
+
+  // Rows with positive multipliers after project(), and those multipliers.
+  const std::vector<Index>& passive() const { return passive_; }
+  const std::vector<double>& multipliers() const { return rho_; }
+
+ private:
+  bool append(const DataMatrix<double>& x, const Vector& signs, Index row);
+  void remove(const DataMatrix<double>& x, const Vector& signs, Index position);
+  void solve(ConstVectorRef a);
+  void back_to_boundary(const DataMatrix<double>& x, const Vector& signs, ConstVectorRef a);
+
+  std::vector<Index> passive_;
+  std::vector<double> rho_;  // of the passive rows, in their order
+  Matrix basis_, triangle_;  // H_passive^T = basis triangle
+  Vector row_, along_, solution_, projection_, products_;
+  std::vector<Index> barred_;  // rows that rounding keeps out
+};
+
+constexpr double kOnWall = 1e-9;  // sine of the angle to a wall that a point is on
+
+// A unit vector strictly inside the cone, from a point of the cone that may be on walls: a step
+// that leaves those walls equally, short of the others.
+Vector inside(const DataMatrix<double>& x, const Vector& signs, ConstVectorRef point);
+
+}  // namespace cvxnn
