@@ -1,8 +1,11 @@
 #include <numeric>
 
 #include "bindings.hpp"
+#include "cvxnn/cell_walk.hpp"
+#include "cvxnn/enumeration.hpp"
 #include "cvxnn/operators/masked.hpp"
 #include "cvxnn/patterns.hpp"
+#include "cvxnn/threads.hpp"
 
 namespace cvxnn::bindings {
 namespace {
@@ -66,6 +69,48 @@ void bind_dtype(py::module_& m) {
 void bind_patterns(py::module_& m) {
   bind_dtype<float>(m);
   bind_dtype<double>(m);
+  m.def(
+      "distinct_hyperplanes",
+      [](const CArray<double>& rows) {
+        const DataMatrix<double> kept = distinct_hyperplanes(data_map(rows));
+        return py::make_tuple(kept, cell_bound(kept.rows(), kept.cols()));
+      },
+      py::arg("rows").noconvert(),
+      "The rows, normalised, that are not zero or parallel to an earlier one, and a bound of the "
+      "number of cells that the hyperplanes orthogonal to them cut out.");
+  m.def(
+      "cell_points",
+      [](const CArray<double>& rows, int n_threads) {
+        const DataMap<double> hyperplanes = data_map(rows);
+        Control control;
+        control.check_signals = check_signals;
+        py::gil_scoped_release release;
+        return cell_points(hyperplanes, n_threads, control);
+      },
+      py::arg("rows").noconvert(), py::kw_only(), py::arg("n_threads"),
+      "A point in each cell of what distinct_hyperplanes returned, one a column.");
+  m.def(
+      "cell_walks",
+      [](const CArray<double>& x, const Vector& v, Matrix starts, int n_threads) {
+        const DataMatrix<double> data = data_map(x);
+        Vector values(starts.cols());
+        Matrix best(starts.rows(), starts.cols());
+        {
+          py::gil_scoped_release release;
+          const Index n_tasks = std::min<Index>(starts.cols(), 4 * n_threads);
+          parallel_for(n_tasks, n_threads, [&](Index task, int) {
+            CellWalk walk(data);
+            for (Index j = task; j < starts.cols(); j += n_tasks) {
+              values[j] = walk.ascend(v, starts.col(j), best.col(j));
+            }
+          });
+        }
+        return py::make_tuple(values, best, starts);
+      },
+      py::arg("x").noconvert(), py::arg("v"), py::arg("starts"), py::kw_only(),
+      py::arg("n_threads"),
+      "Maxima of v^T (X u)_+ over the unit ball from each start, a column: values, maximisers, and "
+      "points inside their cells.");
   m.def(
       "unique_patterns",
       [](CArray<Word>& words, Index n_samples) {

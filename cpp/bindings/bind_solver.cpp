@@ -5,6 +5,7 @@
 #include "cvxnn/loss.hpp"
 #include "cvxnn/operators/dense.hpp"
 #include "cvxnn/operators/masked.hpp"
+#include "cvxnn/operators/signed.hpp"
 #include "cvxnn/solver.hpp"
 
 namespace cvxnn::bindings {
@@ -42,6 +43,7 @@ py::dict to_dict(const Solution& s) {
   d["primal"] = s.certificate.primal;
   d["dual"] = s.certificate.dual;
   d["gap"] = s.certificate.gap;
+  d["theta"] = s.certificate.Theta;
   d["blocks"] = CArray<Index>(static_cast<py::ssize_t>(s.blocks.size()), s.blocks.data());
   d["coefs"] = s.coefs;
   d["free_coefs"] = s.free_coefs;
@@ -121,10 +123,18 @@ double run_alpha_max(std::unique_ptr<Operator> design, Objective objective,
   return problem.solver->alpha_max(control);
 }
 
-// A design is x and its own description: packed words, or the starts of groups of columns.
+// A design is x and its own description: packed words, these and their gates, or the starts of
+// groups of columns.
+using Gated = std::pair<CArray<Word>, CArray<double>>;
 template <class T>
 std::unique_ptr<Operator> masked(const CArray<T>& x, const CArray<Word>& words, int n_threads) {
   return std::make_unique<MaskedDesign<T>>(data_map(x), pattern_view(words, x.shape(0)), n_threads);
+}
+template <class T>
+std::unique_ptr<Operator> relu(const CArray<T>& x, const Gated& gated, int n_threads) {
+  const ActivationCones cones(data_map(x), pattern_view(gated.first, x.shape(0)),
+                              data_map(gated.second));
+  return std::make_unique<SignedDesign>(masked(x, gated.first, n_threads), cones);
 }
 template <class T>
 std::unique_ptr<Operator> dense(const CArray<T>& x, const std::vector<Index>& starts,
@@ -166,9 +176,46 @@ void bind_design(py::module_& m, const std::string& suffix, const char* descript
         py::arg("n_threads"));
 }
 
+template <class T, class Description, class Make>
+void bind_tight_blocks(py::module_& m, const std::string& suffix, Make make) {
+  m.def(("tight_" + suffix).c_str(),
+        [make](const CArray<T>& x, const Description& patterns, const Matrix& theta, double least,
+               int n_threads) {
+          const auto design = make(x, patterns, n_threads);
+          Control control;
+          control.check_signals = check_signals;
+          py::gil_scoped_release release;
+          const TightBlocks tight = tight_blocks(*design, theta, least, n_threads, control);
+          return std::tuple(tight.blocks, tight.gradients);
+        },
+        py::arg("x").noconvert(), py::arg("patterns"), py::arg("theta"), py::arg("least"),
+        py::kw_only(), py::arg("n_threads"),
+        "Blocks whose dual norm is at least `least`, and their gradients, one a column.");
+}
+
 template <class T>
 void bind_dtype(py::module_& m) {
+  bind_tight_blocks<T, CArray<Word>>(m, "masked", masked<T>);
+  bind_tight_blocks<T, Gated>(m, "relu", relu<T>);
   bind_design<T, CArray<Word>>(m, "masked", "words", masked<T>);
+  bind_design<T, Gated>(m, "relu", "patterns", relu<T>);
+  m.def(
+      "dual_norm_relu",
+      [](const CArray<T>& x, const Gated& patterns, const Matrix& theta, int n_threads) {
+        const auto design = relu(x, patterns, n_threads);
+        Control control;
+        control.check_signals = check_signals;
+        py::gil_scoped_release release;
+        const DualNorm norm = reference_dual_norm(*design, Vector::Ones(design->n_blocks()), theta,
+                                                  n_threads, control);
+        Matrix neuron(design->block_size(norm.block), 1);
+        design->gradient(norm.block, theta, neuron);
+        design->restrict(norm.block, neuron);
+        neuron.col(0).stableNormalize();
+        return std::tuple(norm.value, norm.block, Vector(neuron));
+      },
+      py::arg("x").noconvert(), py::arg("patterns"), py::arg("theta"), py::kw_only(),
+      py::arg("n_threads"), "The dual norm over these patterns, its block, and its neuron.");
   bind_design<T, std::vector<Index>>(m, "groups", "starts", dense<T>);
 }
 
@@ -183,6 +230,32 @@ void bind_solver(py::module_& m) {
         return make_loss(loss, std::move(y), std::move(omega), delta)->value(fit);
       },
       py::arg("loss"), py::arg("delta"), py::arg("y"), py::arg("omega"), py::arg("fit"));
+  m.def(
+      "feasible_dual_point",
+      [](const std::string& name, double delta, Matrix y, Vector omega, Matrix columns,
+         const Matrix& fit) {
+        const auto loss = make_loss(name, std::move(y), std::move(omega), delta);
+        Matrix theta(fit.rows(), fit.cols());
+        Vector h(fit.rows());
+        loss->dual_point(fit, theta);
+        loss->curvature(fit, h);
+        Unpenalised free(std::move(columns), fit.cols());
+        free.set_curvature(h);
+        free.project(theta);
+        loss->clip(theta);
+        return theta;
+      },
+      py::arg("loss"), py::arg("delta"), py::arg("y"), py::arg("omega"), py::arg("free"),
+      py::arg("fit"), "Minus the gradient of the loss, orthogonal to the free columns.");
+  m.def(
+      "lower_bound",
+      [](const std::string& name, double delta, Matrix y, Vector omega, Matrix columns,
+         const Matrix& theta, double limit) {
+        const auto loss = make_loss(name, std::move(y), std::move(omega), delta);
+        return lower_bound(*loss, Unpenalised(std::move(columns), theta.cols()), theta, limit);
+      },
+      py::arg("loss"), py::arg("delta"), py::arg("y"), py::arg("omega"), py::arg("free"),
+      py::arg("theta"), py::arg("limit"), "See certificate.hpp.");
 }
 
 }  // namespace cvxnn::bindings

@@ -157,7 +157,7 @@ void BlockDescent::try_extrapolation(const WorkingSet& working, Unpenalised& fre
 double BlockDescent::gap(const WorkingSet& working, const QuadraticModel& model,
                          Precision precision, Control& control) {
   op_.gradients(working.blocks, model.R, precision, control, gradients_.data());
-  return model_gap(working, working.coefs, gradients_, model.R, model.h);
+  return model_gap(op_, working, working.coefs, gradients_, model.R, model.h);
 }
 
 Index BlockDescent::minimise(WorkingSet& working, Unpenalised& free, QuadraticModel& model,

@@ -22,11 +22,11 @@ double inner_product_error(ConstMatrixRef F, ConstMatrixRef unpenalised, ConstMa
 
 }  // namespace
 
-double reference_dual_norm(const Operator& op, ConstVectorRef weights, ConstMatrixRef Theta,
-                           int n_threads, Control& control) {
+DualNorm reference_dual_norm(const Operator& op, ConstVectorRef weights, ConstMatrixRef Theta,
+                             int n_threads, Control& control) {
   const Index n_blocks = op.n_blocks();
   const Index n_tasks = (n_blocks + kBlocksPerTask - 1) / kBlocksPerTask;
-  std::vector<double> largest(n_tasks, 0.0);
+  std::vector<DualNorm> largest(n_tasks);
   for (Index wave = 0; wave < n_tasks; wave += kTasksPerPoll) {
     parallel_for(std::min(kTasksPerPoll, n_tasks - wave), n_threads, [&](Index t, int) {
       const Index task = wave + t, first = task * kBlocksPerTask;
@@ -38,16 +38,53 @@ double reference_dual_norm(const Operator& op, ConstVectorRef weights, ConstMatr
       Index start = 0;
       for (Index b = first; b < first + count; ++b) {
         const Index length = op.block_size(b) * Theta.cols();
-        if (weights[b] > 0.0) {
-          const double norm = gradients.segment(start, length).norm() / weights[b];
-          largest[task] = std::max(largest[task], norm);
-        }
+        auto gradient = gradients.segment(start, length);
         start += length;
+        // What is no larger without its cone need not be projected.
+        if (!(weights[b] > 0.0) || gradient.norm() / weights[b] <= largest[task].value) continue;
+        const MatrixMap G(gradient.data(), op.block_size(b), Theta.cols());
+        const double norm = op.restrict(b, G) / weights[b];
+        if (norm > largest[task].value) largest[task] = {norm, b};
       }
     });
     control.poll_signals();
   }
-  return *std::max_element(largest.begin(), largest.end());
+  return *std::max_element(largest.begin(), largest.end(),
+                           [](const auto& a, const auto& b) { return a.value < b.value; });
+}
+
+TightBlocks tight_blocks(const Operator& op, ConstMatrixRef Theta, double least, int n_threads,
+                         Control& control) {
+  const Index n_blocks = op.n_blocks(), d = op.block_size(0);
+  const Index n_tasks = (n_blocks + kBlocksPerTask - 1) / kBlocksPerTask;
+  std::vector<TightBlocks> found(n_tasks);
+  parallel_for(n_tasks, n_threads, [&](Index task, int) {
+    const Index first = task * kBlocksPerTask, count = std::min(kBlocksPerTask, n_blocks - first);
+    Matrix gradients(d, count);
+    op.reference_gradients(first, count, Theta, gradients.data());
+    TightBlocks& part = found[task];
+    for (Index j = 0; j < count; ++j) {
+      if (gradients.col(j).norm() < least) continue;
+      if (op.restrict(first + j, gradients.col(j)) < least) continue;
+      gradients.col(static_cast<Index>(part.blocks.size())) = gradients.col(j);
+      part.blocks.push_back(first + j);
+    }
+    part.gradients = gradients.leftCols(static_cast<Index>(part.blocks.size()));
+  });
+  control.poll_signals();
+  TightBlocks all;
+  for (const TightBlocks& part : found) {
+    const Index before = all.gradients.cols(), more = part.gradients.cols();
+    all.blocks.insert(all.blocks.end(), part.blocks.begin(), part.blocks.end());
+    all.gradients.conservativeResize(d, before + more);
+    all.gradients.rightCols(more) = part.gradients;
+  }
+  return all;
+}
+
+double lower_bound(const Loss& loss, const Unpenalised& free, const Matrix& Theta, double limit) {
+  const double value = loss.dual_value(loss.best_scale(Theta, limit) * Theta);
+  return std::isfinite(value) && free.orthogonal(Theta) ? std::max(0.0, value) : 0.0;
 }
 
 Certificate certify(const Operator& op, const Loss& loss, ConstVectorRef weights, double alpha,
@@ -71,7 +108,7 @@ Certificate certify(const Operator& op, const Loss& loss, ConstVectorRef weights
 
   free.project(Theta);
   loss.clip(Theta);
-  const double dual_norm = reference_dual_norm(op, weights, Theta, n_threads, control);
+  const double dual_norm = reference_dual_norm(op, weights, Theta, n_threads, control).value;
   const double limit =
       dual_norm > 0.0 ? alpha / dual_norm : std::numeric_limits<double>::infinity();
   Theta *= loss.best_scale(Theta, limit);
@@ -83,6 +120,7 @@ Certificate certify(const Operator& op, const Loss& loss, ConstVectorRef weights
   if (!std::isfinite(gap) || !free.orthogonal(Theta)) gap = result.primal;
   result.gap = std::clamp(gap, 0.0, result.primal);
   result.dual = result.primal - result.gap;
+  result.Theta = std::move(Theta);
   return result;
 }
 

@@ -35,6 +35,30 @@ void ConeScaling::apply_inverse(double& head, VectorRef tail) const {
   head = (w0_ * head - along) / eta_;
 }
 
+void ConeScaling::eliminate_head(double& head, VectorRef tail) const {
+  apply_inverse(head, tail);
+  tail = -tail - 2.0 * w0_ / (2.0 * w0_ * w0_ - 1.0) * head * w();
+}
+
+void ConeScaling::solve_tail(VectorRef v) const {
+  const double along = 2.0 * w().dot(v);
+  v = eta_ * eta_ * (v + along * w());
+}
+
+void ConeScaling::add_product(ConstVectorRef v, VectorRef out) const {
+  const double along = 2.0 * w().dot(v) / (1.0 + 2.0 * w().squaredNorm());
+  out += (v - along * w()) / (eta_ * eta_);
+}
+
+void ConeScaling::add_hessian(MatrixRef H) const {
+  H.diagonal().array() += 1.0 / (eta_ * eta_);
+  H.noalias() -= (2.0 / (eta_ * eta_ * (1.0 + 2.0 * w().squaredNorm()))) * w() * w().transpose();
+}
+
+double ConeScaling::head_step(double head, ConstVectorRef dx_tail) const {
+  return (head * eta_ * eta_ + 2.0 * w0_ * w().dot(dx_tail)) / (2.0 * w0_ * w0_ - 1.0);
+}
+
 void jordan_product(double a_head, ConstVectorRef a_tail, double& b_head, VectorRef b_tail) {
   const double head = a_head * b_head + a_tail.dot(b_tail);
   b_tail = a_head * b_tail + b_head * a_tail;
@@ -44,6 +68,21 @@ void jordan_product(double a_head, ConstVectorRef a_tail, double& b_head, Vector
 void jordan_divide(double a_head, ConstVectorRef a_tail, double& b_head, VectorRef b_tail) {
   b_head = (a_head * b_head - a_tail.dot(b_tail)) / cone_determinant(a_head, a_tail);
   b_tail = (b_tail - b_head * a_tail) / a_head;
+}
+
+void add_corrector(const ConeScaling& scaling, double lambda_head, ConstVectorRef lambda_tail,
+                   double centre, double dx_head, ConstVectorRef dx_tail, ConstVectorRef ds_tail,
+                   double& r_head, VectorRef r_tail) {
+  double ds_head = 0.0;
+  Vector ds = ds_tail, dx = dx_tail;
+  scaling.apply(ds_head, ds);
+  scaling.apply_inverse(dx_head, dx);
+  jordan_product(dx_head, dx, ds_head, ds);
+  ds = -ds;
+  ds_head = centre - ds_head;
+  jordan_divide(lambda_head, lambda_tail, ds_head, ds);
+  r_head += ds_head;
+  r_tail += ds;
 }
 
 // The smallest positive root of det(x + s d) = c + 2 b s + a s^2.

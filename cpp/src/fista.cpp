@@ -3,12 +3,15 @@
 #include <algorithm>
 #include <cmath>
 
+#include "cvxnn/threads.hpp"
+
 namespace cvxnn {
 namespace {
 constexpr double kShrink = 0.97;  // of L, each iteration: it follows the local curvature
 constexpr double kLeast =
-    1e-4;                      // of the highest L so far: where steps have none, L is not to vanish
-constexpr Index kWindow = 30;  // iterations in which the gap
+    1e-4;  // of the highest L so far: where steps have none, L is not to vanish
+constexpr Index kConeGap = 10;     // iterations between gaps over cones, which take projections
+constexpr Index kWindow = 30;      // iterations in which the gap
 constexpr double kProgress = 0.5;  // falls to this share, or converges slowly
 }  // namespace
 
@@ -40,6 +43,18 @@ void Fista::evaluate(const WorkingSet& working, Unpenalised& free, const Quadrat
   free.fit(fit_, residual_);
 }
 
+// next_ <- prox(next_).
+void Fista::shrink(const WorkingSet& working) {
+  const int n_threads = op_.cones() != nullptr ? n_threads_ : 1;
+  parallel_for(working.size(), n_threads, [&](Index j, int) {
+    MatrixMap W = working.block(next_, j);
+    const double cut = working.alphas[j] / curvature_;
+    double norm = W.norm();
+    if (norm > cut) norm = op_.restrict(working.blocks[j], W);
+    W *= norm > cut ? 1.0 - cut / norm : 0.0;
+  });
+}
+
 // next_ = prox(point + A^T R / L), with L doubled until it bounds the curvature along the step.
 void Fista::step(const WorkingSet& working, Unpenalised& free, const QuadraticModel& model,
                  Precision precision) {
@@ -47,11 +62,7 @@ void Fista::step(const WorkingSet& working, Unpenalised& free, const QuadraticMo
   curvature_ = std::max(kShrink * curvature_, kLeast * highest_);
   for (;;) {
     next_ = point_ + gradients_ / curvature_;
-    for (Index j = 0; j < working.size(); ++j) {
-      MatrixMap W = working.block(next_, j);
-      const double norm = W.norm(), cut = working.alphas[j] / curvature_;
-      W *= norm > cut ? 1.0 - cut / norm : 0.0;
-    }
+    shrink(working);
     evaluate(working, free, model, precision);
     const double moved = (next_ - point_).squaredNorm();
     const double curved = (model.h.asDiagonal() * (fit_ - point_fit_).cwiseAbs2()).sum();
@@ -81,10 +92,11 @@ Index Fista::minimise(WorkingSet& working, Unpenalised& free, QuadraticModel& mo
                       Control& control) {
   free.fit(model.F, model.R);
   start(working, free, model);
-  double gap_before = 0.0;
+  double gap = 0.0, gap_before = 0.0;
   for (Index n = 0; n < max_iterations; ++n) {
     op_.gradients(working.blocks, point_residual_, precision, control, gradients_.data());
-    const double gap = model_gap(working, point_, gradients_, point_residual_, model.h);
+    if (op_.cones() == nullptr || n % kConeGap == 0)
+      gap = model_gap(op_, working, point_, gradients_, point_residual_, model.h);
     reached_ = n > 0 && gap <= target_gap;
     if (reached_) return n;
     if (n % kWindow == 0) {

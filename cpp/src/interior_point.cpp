@@ -138,29 +138,16 @@ void InteriorPoint::direction(const WorkingSet& working, double centre, bool cor
     head = -lambda_heads_[j];
     tail = -lambda;
     if (corrector) {
-      double ds_head = 0.0, dx_head = predictor_.heads[j];
-      Vector ds = -part(predictor_.z, working, j), dx = part(predictor_.tails, working, j);
-      scaling.apply(ds_head, ds);
-      scaling.apply_inverse(dx_head, dx);
-      jordan_product(dx_head, dx, ds_head, ds);
-      ds = -ds;
-      ds_head = centre - ds_head;
-      jordan_divide(lambda_heads_[j], lambda, ds_head, ds);
-      head += ds_head;
-      tail += ds;
+      add_corrector(scaling, lambda_heads_[j], lambda, centre, predictor_.heads[j],
+                    part(predictor_.tails, working, j), -part(predictor_.z, working, j), head,
+                    tail);
     }
-    // The tail becomes rho, what A^T d(theta) must exceed for y to move; see ConeScaling.
-    scaling.apply_inverse(head, tail);
-    const double w0 = scaling.w0(), slope = 2.0 * w0 / (2.0 * w0 * w0 - 1.0);
-    tail = -tail - slope * head * scaling.w();
+    scaling.eliminate_head(head, tail);
   }
-  const auto inverse = [&](Index j, VectorRef v) {
-    const ConeScaling& scaling = scalings_[j];
-    const double eta2 = scaling.eta() * scaling.eta();
-    v = eta2 * (v + 2.0 * scaling.w().dot(v) * scaling.w());
-  };
   out.z = out.tails + pull_;
-  for (Index j = 0; j < working.size(); ++j) inverse(j, part(out.z, working, j));
+  for (Index j = 0; j < working.size(); ++j) {
+    scalings_[j].solve_tail(part(out.z, working, j));
+  }
   forward(working, out.z, out.theta);
   out.theta.array() *= -root_.array();
   solve_samples(out.theta.col(0));
@@ -168,12 +155,10 @@ void InteriorPoint::direction(const WorkingSet& working, double centre, bool cor
   out.theta -= excess_;
   gradients(working, out.theta, control, out.z);
   for (Index j = 0; j < working.size(); ++j) {
-    const ConeScaling& scaling = scalings_[j];
     auto tail = part(out.tails, working, j);
     tail = part(out.z, working, j) - tail;
-    inverse(j, tail);
-    const double w0 = scaling.w0(), eta2 = scaling.eta() * scaling.eta();
-    out.heads[j] = (out.heads[j] * eta2 + 2.0 * w0 * scaling.w().dot(tail)) / (2.0 * w0 * w0 - 1.0);
+    scalings_[j].solve_tail(tail);
+    out.heads[j] = scalings_[j].head_step(out.heads[j], tail);
   }
 }
 

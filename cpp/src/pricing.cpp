@@ -2,15 +2,20 @@
 
 #include <algorithm>
 
+#include "cvxnn/threads.hpp"
+
 namespace cvxnn {
 namespace {
 // One product prices at most so many blocks, whose gradients take at most so many doubles.
 constexpr Index kSlabBlocks = 4096;
 constexpr Index kSlabSize = Index{1} << 22;
+constexpr Index kProjections = 32;  // at a time
+constexpr Index kViolators = 64;    // that are enough
 }  // namespace
 
-Pricing::Pricing(const Operator& op, const Vector& weights, const Vector& omega, Index n_outputs)
-    : op_(op), weights_(weights), omega_(omega), n_outputs_(n_outputs) {
+Pricing::Pricing(const Operator& op, const Vector& weights, const Vector& omega, Index n_outputs,
+                 int n_threads)
+    : op_(op), weights_(weights), omega_(omega), n_outputs_(n_outputs), n_threads_(n_threads) {
   reset();
 }
 
@@ -25,9 +30,45 @@ void Pricing::reset() {
   }
 }
 
-double Pricing::price(ConstMatrixRef Theta, Precision precision, Control& control) {
+// ||G|| bounds the score of a block in a cone. From the largest bound down, bounds give way to
+// scores.
+void Pricing::project(const std::vector<Index>& slab, Index first, double alpha) {
+  std::vector<Index> order, starts;
+  Index start = 0;
+  for (std::size_t j = 0; j < slab.size(); ++j) {
+    starts.push_back(start);
+    start += op_.block_size(slab[j]) * n_outputs_;
+    is_bound_[first + j] = 1;
+    if (scores_[first + j] > alpha) order.push_back(static_cast<Index>(j));
+  }
+  std::sort(order.begin(), order.end(), [&](Index a, Index b) {
+    return scores_[first + a] > scores_[first + b] ||
+           (scores_[first + a] == scores_[first + b] && a < b);
+  });
+  const Index count = static_cast<Index>(order.size());
+  for (Index k = 0; k < count; k += kProjections) {
+    if (n_violators_ >= kViolators && scores_[first + order[k]] <= largest_) return;
+    const Index some = std::min(kProjections, count - k);
+    parallel_for(some, n_threads_, [&](Index task, int) {
+      const Index j = order[k + task], b = slab[j];
+      MatrixMap G(gradients_.data() + starts[j], op_.block_size(b), n_outputs_);
+      scores_[first + j] = op_.restrict(b, G) / weights_[b];
+    });
+    for (Index task = 0; task < some; ++task) {
+      const Index j = first + order[k + task];
+      is_bound_[j] = 0;
+      largest_ = std::max(largest_, scores_[j]);
+      if (scores_[j] > alpha) ++n_violators_;
+    }
+  }
+}
+
+double Pricing::price(ConstMatrixRef Theta, double alpha, Precision precision, Control& control) {
   const Index n_candidates = static_cast<Index>(candidates_.size());
   scores_.resize(n_candidates);
+  is_bound_.assign(candidates_.size(), 0);
+  largest_ = 0.0;
+  n_violators_ = 0;
   std::vector<Index> slab;
   for (Index first = 0; first < n_candidates; first += static_cast<Index>(slab.size())) {
     slab.clear();
@@ -49,6 +90,7 @@ double Pricing::price(ConstMatrixRef Theta, Precision precision, Control& contro
           gradients_.segment(start, length).norm() / weights_[slab[j]];
       start += length;
     }
+    if (op_.cones() != nullptr) project(slab, first, alpha);
   }
   return n_candidates > 0 ? scores_.maxCoeff() : 0.0;
 }
@@ -69,6 +111,7 @@ void Pricing::screen(double scale, double radius, double alpha) {
       continue;
     }
     candidates_[kept] = b;
+    is_bound_[kept] = is_bound_[j];
     scores_[kept++] = scores_[j];
   }
   candidates_.resize(kept);
@@ -81,7 +124,7 @@ std::vector<Index> Pricing::violators(double alpha, const std::vector<Index>& ex
   for (const Index b : except) excluded[b] = 1;
   std::vector<Index> found;  // positions in candidates_
   for (Index j = 0; j < scores_.size(); ++j) {
-    if (scores_[j] > alpha && !excluded[candidates_[j]]) found.push_back(j);
+    if (scores_[j] > alpha && is_bound_[j] == 0 && !excluded[candidates_[j]]) found.push_back(j);
   }
   count = std::min(count, static_cast<Index>(found.size()));
   // Ties by index: the choice must not depend on the sort.

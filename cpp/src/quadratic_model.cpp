@@ -15,12 +15,17 @@ double QuadraticModel::value() const {
 }
 
 // L(F) + L*(-s R) + <F, s R> + sum_j (a_j ||W_j|| - s <W_j, A_j^T R>).
-double model_gap(const WorkingSet& working, const Vector& coefs, const Vector& gradients,
-                 ConstMatrixRef R, ConstVectorRef h) {
+double model_gap(const Operator& op, const WorkingSet& working, const Vector& coefs,
+                 const Vector& gradients, ConstMatrixRef R, ConstVectorRef h) {
   double s = 1.0;
   for (Index j = 0; j < working.size(); ++j) {
-    const double norm = working.block(gradients, j).norm();
-    if (norm > working.alphas[j]) s = std::min(s, working.alphas[j] / norm);
+    const double alpha = working.alphas[j];
+    double norm = working.block(gradients, j).norm();
+    if (op.cones() != nullptr && norm * s > alpha) {
+      Matrix G = working.block(gradients, j);
+      norm = op.restrict(working.blocks[j], G);
+    }
+    if (norm * s > alpha) s = alpha / norm;
   }
   double curve = 0.0;
   for (Index i = 0; i < h.size(); ++i) {

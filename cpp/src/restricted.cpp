@@ -10,7 +10,9 @@ constexpr Index kModelEpochs = 50;  // of one Newton step
 constexpr Index kMaxNewtonSteps = 20;
 constexpr Index kFistaPerEpoch = 10;  // iterations for an epoch
 constexpr double kLoose = 1e-3;       // of the primal: targets that fista tries first
+constexpr int kTighter = 3;           // targets that an interior-point method is given in turn
 constexpr double kRounding = 1e-12;
+constexpr double kLeastModelShare = 1e-4;
 constexpr double kModelShare = 0.1;  // of the target that a Newton step's model is solved to
 }  // namespace
 
@@ -22,8 +24,9 @@ RestrictedProblem::RestrictedProblem(const Operator& op, const Loss& loss, Matri
       method_(method),
       spectra_(op, n_threads),
       descent_(op, spectra_, n_threads),
-      fista_(op),
-      interior_(op, n_threads) {
+      fista_(op, n_threads),
+      interior_(op, n_threads),
+      cone_interior_(op, n_threads) {
   working.n_outputs = loss.n_outputs();
   working.starts = {0};
   model_.resize(op.n_samples(), loss.n_outputs());
@@ -89,7 +92,7 @@ double RestrictedProblem::restricted_gap(Control& control) {
   op_.gradients(working.blocks, theta_, precision, control, gradients_.data());
   double limit = std::numeric_limits<double>::infinity();
   for (Index j = 0; j < working.size(); ++j) {
-    const double norm = working.block(gradients_, j).norm();
+    const double norm = op_.restrict(working.blocks[j], working.block(gradients_, j));
     if (norm > 0.0) limit = std::min(limit, working.alphas[j] / norm);
   }
   return gap(theta_, loss_.best_scale(theta_, limit));
@@ -139,8 +142,14 @@ void RestrictedProblem::restore() {
 }
 
 void RestrictedProblem::minimise_model(double target, Index max_epochs, Control& control) {
+  if (op_.cones() != nullptr && method_ != Method::fista && fits_cone_interior_point()) {
+    n_epochs_ +=
+        cone_interior_.minimise(working, working.coefs, free, model_, target, control, cone_theta_);
+    if (cone_theta_.size() > 0) loss_.clip(cone_theta_);
+    return;
+  }
   if (method_ == Method::fista || begins_with_fista(target)) {
-    const bool may_yield = method_ != Method::fista;
+    const bool may_yield = method_ != Method::fista && op_.cones() == nullptr;
     n_epochs_ += fista_.minimise(working, free, model_, precision, target,
                                  kFistaPerEpoch * max_epochs, may_yield, control);
     if (!may_yield || fista_.reached()) return;
@@ -156,12 +165,18 @@ void RestrictedProblem::minimise_model(double target, Index max_epochs, Control&
 // which need no decompositions, do as well as block updates, and those of blocks that are too large
 // to decompose are hardly more.
 bool RestrictedProblem::begins_with_fista(double target) const {
+  if (op_.cones() != nullptr) return true;
   if (method_ != Method::automatic || working.n_outputs == 1) return false;
   if (target > kLoose * primal()) return true;
   for (Index j = 0; j < working.size(); ++j) {
     if (working.rows(j) > kExactBlockSize) return true;
   }
   return false;
+}
+
+bool RestrictedProblem::fits_cone_interior_point() const {
+  const double entries = static_cast<double>(op_.n_samples()) * working.coefs.size();
+  return entries <= ConeInteriorPoint::kMaxEntries;
 }
 
 void RestrictedProblem::minimise(double target, Control& control) {
@@ -171,19 +186,32 @@ void RestrictedProblem::minimise(double target, Control& control) {
     remember();
     const double before = primal();
     minimise_model(target, kMaxEpochs, control);
+    // An interior-point method starts anew: it may end above where it began, and then began too
+    // near for its target.
+    for (int k = 0; k < kTighter && op_.cones() != nullptr && primal() > before; ++k) {
+      target *= 0.1;
+      minimise_model(target, kMaxEpochs, control);
+    }
     // Where the curvature is rounding, so are steps.
     if (!(primal() <= before * (1.0 + kRounding))) restore();
     return;
   }
+  double share = kModelShare;
   for (Index step = 0; step < kMaxNewtonSteps; ++step) {
     remember();
     try {
-      minimise_model(kModelShare * target, kModelEpochs, control);
+      minimise_model(share * target, kModelEpochs, control);
     } catch (const StopRequest&) {
       line_search();
       throw;
     }
-    if (!line_search() || restricted_gap(control) <= target) return;
+    const bool lower = line_search();
+    if (!lower && op_.cones() != nullptr && share > kLeastModelShare) {
+      share *= kLeastModelShare / kModelShare;  // as above
+      set_model();
+      continue;
+    }
+    if (!lower || restricted_gap(control) <= target) return;
   }
 }
 

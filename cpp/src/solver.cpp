@@ -62,8 +62,13 @@ Solver::Solver(const Operator& op, const Loss& loss, Vector weights, Matrix free
       settings_(settings),
       restricted_(op, loss, unpenalised_columns(op, weights_, free), settings.method,
                   settings.n_threads),
-      pricing_(op, weights_, loss.omega(), loss.n_outputs()) {
+      pricing_(op, weights_, loss.omega(), loss.n_outputs(), settings.n_threads) {
   settings_.verify();
+  require(op.cones() == nullptr || (weights_.array() > 0.0).all(),
+          "weights must be positive where blocks are in cones");
+  require(op.cones() == nullptr || settings_.method == Method::automatic ||
+              settings_.method == Method::fista,
+          "solver must be 'auto' or 'fista' where blocks are in cones");
   require(
       settings_.method != Method::interior_point || interior_point_applies(),
       "solver 'interior_point' needs the squared loss, one output and at most 8192 samples, got " +
@@ -79,7 +84,7 @@ double Solver::alpha_max(Control& control) {
   }
   Matrix theta;
   restricted_.dual_point(theta);
-  return reference_dual_norm(op_, weights_, theta, settings_.n_threads, control);
+  return reference_dual_norm(op_, weights_, theta, settings_.n_threads, control).value;
 }
 
 void Solver::warm_start(const std::vector<Index>& blocks, const Vector& coefs,
@@ -110,7 +115,8 @@ void Solver::select_working_set(double alpha) {
 
 bool Solver::interior_point_applies() const {
   constexpr Index kMaxSamples = 8192;  // half a gigabyte for its matrix
-  return loss_.n_outputs() == 1 && loss_.quadratic() && op_.n_samples() <= kMaxSamples;
+  return op_.cones() == nullptr && loss_.n_outputs() == 1 && loss_.quadratic() &&
+         op_.n_samples() <= kMaxSamples;
 }
 
 // The interior-point method costs about the same whatever alpha and the conditioning, Newton steps
@@ -190,6 +196,19 @@ bool Solver::converged(Run& run, const Progress& progress, Control& control) {
   return false;
 }
 
+// Prices run.theta, which may raise the lower bound; returns whether it does. scale: that of theta
+// at which it is dual feasible.
+bool Solver::price(Run& run, double primal, double& scale, Control& control) {
+  const double alpha = run.solution.alpha;
+  const double norm = pricing_.price(run.theta, alpha, restricted_.precision, control);
+  scale = loss_.best_scale(run.theta, norm > 0.0 ? alpha / norm : kInfinity);
+  const double dual = primal - restricted_.gap(run.theta, scale);
+  if (dual < run.best_dual) return false;
+  run.best_dual = dual;
+  run.best_theta = run.theta;
+  return true;
+}
+
 void Solver::iterate(Run& run, Control& control) {
   Solution& solution = run.solution;
   const double alpha = solution.alpha;
@@ -204,13 +223,11 @@ void Solver::iterate(Run& run, Control& control) {
     }
     const double primal = restricted_.primal();
     if (!std::isfinite(primal)) throw StopRequest{Status::numerical_error};
-    const double norm = pricing_.price(run.theta, restricted_.precision, control);
-    const double scale = loss_.best_scale(run.theta, norm > 0.0 ? alpha / norm : kInfinity);
-    const double dual = primal - restricted_.gap(run.theta, scale);
-    const bool best = dual >= run.best_dual;
-    if (best) {
-      run.best_dual = dual;
-      run.best_theta = run.theta;
+    double scale = 1.0;
+    bool best = price(run, primal, scale, control);
+    if (op_.cones() != nullptr && restricted_.cone_dual_point().size() > 0) {
+      run.theta = restricted_.cone_dual_point();
+      best = price(run, primal, scale, control);
     }
 
     const Progress progress{solution.n_iter,
@@ -266,7 +283,7 @@ void Solver::collect(Solution& solution) const {
 void Solver::extrapolate(double alpha) {
   WorkingSet& working = restricted_.working;
   Point last{last_alpha_, working.blocks, working.coefs, restricted_.free.coefs()};
-  if (previous_.alpha > last.alpha && last.alpha > alpha) {
+  if (op_.cones() == nullptr && previous_.alpha > last.alpha && last.alpha > alpha) {
     const double t = (last.alpha - alpha) / (previous_.alpha - last.alpha);
     Vector coefs = last.coefs;
     std::unordered_map<Index, Index> starts;  // in the coefficients before

@@ -161,7 +161,7 @@ TEST_CASE("the dual norm is the largest over blocks, relative to their weights")
   Control control;
   for (const int n_threads : {1, 2}) {
     const double norm =
-        reference_dual_norm(instance.op, instance.weights, Theta, n_threads, control);
+        reference_dual_norm(instance.op, instance.weights, Theta, n_threads, control).value;
     CHECK(norm == doctest::Approx(expected).epsilon(1e-13));
   }
 }
@@ -182,7 +182,7 @@ TEST_CASE("the final certificate notices signals but not the time limit") {
   const Matrix Theta = random_matrix(40, 1, 12);
   Control late;
   late.time_limit = 0.0;
-  CHECK(reference_dual_norm(instance.op, instance.weights, Theta, 1, late) > 0.0);
+  CHECK(reference_dual_norm(instance.op, instance.weights, Theta, 1, late).value > 0.0);
   Control interrupted;
   interrupted.check_signals = [] { throw std::runtime_error("signal"); };
   CHECK_THROWS_WITH_AS(reference_dual_norm(instance.op, instance.weights, Theta, 1, interrupted),

@@ -29,10 +29,10 @@ struct Priced {
 
 TEST_CASE("the price is the largest score of a penalised block") {
   const Priced p;
-  Pricing pricing(p.problem.design, p.weights, p.problem.loss->omega(), 2);
+  Pricing pricing(p.problem.design, p.weights, p.problem.loss->omega(), 2, 1);
   Control control;
   for (const Precision precision : {Precision::standard, Precision::accurate}) {
-    CHECK(pricing.price(p.Theta, precision, control) ==
+    CHECK(pricing.price(p.Theta, 0.0, precision, control) ==
           doctest::Approx(p.scores.maxCoeff()).epsilon(1e-13));
   }
   CHECK_FALSE(pricing.candidate(9));
@@ -43,11 +43,11 @@ TEST_CASE("the price is the largest score of a penalised block") {
 TEST_CASE("many blocks are priced part by part") {
   const GatedProblem problem("squared", 70, 2, 9000, 1, 7);
   const Vector weights = Vector::Ones(9000);
-  Pricing pricing(problem.design, weights, problem.loss->omega(), 1);
+  Pricing pricing(problem.design, weights, problem.loss->omega(), 1, 1);
   const Matrix Theta = random_matrix(70, 1, 8);
   Control control;
-  const double price = pricing.price(Theta, Precision::standard, control);
-  const double reference = reference_dual_norm(problem.design, weights, Theta, 1, control);
+  const double price = pricing.price(Theta, 0.0, Precision::standard, control);
+  const double reference = reference_dual_norm(problem.design, weights, Theta, 1, control).value;
   CHECK(price == doctest::Approx(reference).epsilon(1e-13));
   // Scores stand where their blocks do.
   for (const Index b : pricing.violators(0.9 * price, {}, 9000)) {
@@ -58,9 +58,9 @@ TEST_CASE("many blocks are priced part by part") {
 
 TEST_CASE("violators come worst first, above alpha, without the excepted") {
   const Priced p;
-  Pricing pricing(p.problem.design, p.weights, p.problem.loss->omega(), 2);
+  Pricing pricing(p.problem.design, p.weights, p.problem.loss->omega(), 2, 1);
   Control control;
-  pricing.price(p.Theta, Precision::standard, control);
+  pricing.price(p.Theta, 0.0, Precision::standard, control);
   const std::vector<Index> ranked = p.ranked();
   CHECK(pricing.violators(0.0, {}, 5) == std::vector<Index>(ranked.begin(), ranked.begin() + 5));
   CHECK(pricing.violators(0.0, {ranked[0], ranked[2]}, 2) ==
@@ -79,9 +79,9 @@ TEST_CASE("equal scores are taken by index") {
   }
   const MaskedDesign<double> design(map(x), patterns.view(), 1);
   const Vector weights = Vector::Ones(30), omega = Vector::Constant(40, 1.0 / 40.0);
-  Pricing pricing(design, weights, omega, 1);
+  Pricing pricing(design, weights, omega, 1, 1);
   Control control;
-  pricing.price(random_matrix(40, 1, 5), Precision::standard, control);
+  pricing.price(random_matrix(40, 1, 5), 0.0, Precision::standard, control);
   const std::vector<Index> all = pricing.violators(0.0, {}, 30);
   REQUIRE(all.size() == 30);
   for (std::size_t j = 0; j < 30; ++j) {
@@ -101,9 +101,9 @@ TEST_CASE("screening is safe") {
       const Solution rough = instance.solve(alpha, with_tol(share));
       Matrix Theta(90, 1);
       problem.loss->dual_point(instance.fit(rough), Theta);
-      Pricing pricing(problem.design, instance.weights, problem.loss->omega(), 1);
+      Pricing pricing(problem.design, instance.weights, problem.loss->omega(), 1, 1);
       Control control;
-      const double norm = pricing.price(Theta, Precision::standard, control);
+      const double norm = pricing.price(Theta, 0.0, Precision::standard, control);
       const double scale = problem.loss->best_scale(Theta, alpha / norm);
       const double gap = rough.certificate.primal - problem.loss->dual_value(scale * Theta);
       pricing.screen(scale, std::sqrt(2.0 * problem.loss->smoothness() * gap), alpha);

@@ -2,12 +2,21 @@
 
 from typing import TYPE_CHECKING, Any
 
-from cvxnn.arrangements import PatternSet, activation_patterns, sample_gates
+from cvxnn.arrangements import (
+    PatternSet,
+    activation_patterns,
+    enumerate_patterns,
+    sample_gates,
+)
+from cvxnn.certificates import Certificate, certify
 from cvxnn.core import alpha_max, solve, solve_path
+from cvxnn.decomposition import Decomposition, decompose
 from cvxnn.diagnostics import show_versions
 from cvxnn.group_lasso import solve_group_lasso
 from cvxnn.losses import Huber
 from cvxnn.network import Network
+from cvxnn.optimal_sets import OptimalSet, optimal_set
+from cvxnn.pruning import canonical_form, prune
 from cvxnn.results import (
     ConvergenceWarning,
     GroupLassoResult,
@@ -22,11 +31,14 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Certificate",
     "ConvergenceWarning",
+    "Decomposition",
     "GroupLassoResult",
     "Huber",
     "IterationInfo",
     "Network",
+    "OptimalSet",
     "PathResult",
     "PatternSet",
     "ReLUClassifier",
@@ -34,6 +46,12 @@ __all__ = [
     "SolveResult",
     "activation_patterns",
     "alpha_max",
+    "canonical_form",
+    "certify",
+    "decompose",
+    "enumerate_patterns",
+    "optimal_set",
+    "prune",
     "sample_gates",
     "show_versions",
     "solve",

@@ -1,6 +1,7 @@
 """Programs over activation patterns, from checked arguments to the core and back."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,138 @@ from cvxnn._validation import Float, check_choice
 from cvxnn.arrangements import PatternSet
 from cvxnn.results import SolveResult, certified_fields
 
-ACTIVATIONS = ("gated_relu",)
+ACTIVATIONS = ("gated_relu", "relu")
+_SOLVERS_IN_CONES = ("auto", "fista")
 
 
-def pattern_problem(
+@dataclass(frozen=True)
+class PatternProgram:
+    """A checked problem over patterns. Its blocks: one a pattern, for ReLU one a sign and pattern.
+
+    Positive output weights come first (Pilanci and Ergen 2020, eq. 8).
+    """
+
+    problem: Problem
+    patterns: PatternSet
+    activation: str
+
+    def _design(self) -> Any:
+        """Return the core's description of the patterns."""
+        words, gates = self.patterns.words, self.patterns.gates
+        return (words, gates) if self.activation == "relu" else words
+
+    def _arguments(self) -> dict[str, Any]:
+        arguments = self.problem.arguments()
+        if self.activation == "relu":
+            arguments["weights"] = np.tile(arguments["weights"], 2)
+        return arguments
+
+    def solve(
+        self,
+        alphas: Sequence[float] | Float,
+        *,
+        verbose: int,
+        init: SolveResult | None,
+        **settings: Any,
+    ) -> list[SolveResult]:
+        """Solve at each alpha, each from the one before; see `solver_settings`."""
+        checked = solver_settings(verbose=verbose, **settings)
+        if self.activation == "relu":
+            check_choice(checked["solver"], "solver (for activation='relu')", _SOLVERS_IN_CONES)
+        core_solve = core.solve_relu if self.activation == "relu" else core.solve_masked
+        with shown_log(verbose):
+            solutions = core_solve(
+                self.problem.data,
+                self._design(),
+                self.problem.targets,
+                self.problem.omega,
+                **self._arguments(),
+                **checked,
+                alphas=list(alphas),
+                init=self._starting_point(init),
+            )
+        return [self._result(solution) for solution in solutions]
+
+    def alpha_max(self, n_threads: int | None) -> float:
+        """Return the smallest alpha at which every penalised block is zero."""
+        relu = self.activation == "relu"
+        core_alpha_max = core.alpha_max_relu if relu else core.alpha_max_masked
+        value: float = core_alpha_max(
+            self.problem.data,
+            self._design(),
+            self.problem.targets,
+            self.problem.omega,
+            **self._arguments(),
+            n_threads=effective_threads(n_threads),
+        )
+        return value
+
+    def zero_dual_point(self, n_threads: int | None) -> Float:
+        """Return the dual point at which every penalised block is zero."""
+        alpha = 1.5 * self.alpha_max(n_threads)
+        settings = {"max_iter": 100, "time_limit": None, "n_threads": n_threads, "screening": True}
+        result = self.solve(
+            [alpha if alpha > 0.0 else 1.0],
+            tol=1e-9,
+            solver="auto",
+            callback=None,
+            verbose=0,
+            init=None,
+            **settings,
+        )[0]
+        return result.theta
+
+    def _result(self, solution: dict[str, Any]) -> SolveResult:
+        problem, n_patterns = self.problem, self.patterns.n_patterns
+        intercept, skip, unpenalised = problem.split_free(solution["free_coefs"])
+        active = np.concatenate([solution["blocks"], np.flatnonzero(problem.weights == 0.0)])
+        blocks = np.concatenate([solution["coefs"], unpenalised])
+        order = np.argsort(active % n_patterns, kind="stable")
+        return SolveResult(
+            **certified_fields(solution),
+            active_set=active[order] % n_patterns,
+            signs=np.where(active[order] < n_patterns, 1, -1),
+            blocks=blocks.reshape(-1, self.patterns.n_features)[order],
+            intercept=intercept,
+            skip=skip,
+            weights=problem.weights,
+            patterns=self.patterns,
+            activation=self.activation,
+        )
+
+    def _starting_point(self, init: SolveResult | None) -> Any:
+        """Return the core's starting point from an earlier result over the same patterns."""
+        if init is None:
+            return None
+        problem, patterns = self.problem, self.patterns
+        if not isinstance(init, SolveResult):
+            raise TypeError(f"init must be a SolveResult, got {type(init).__name__}")
+        if init.activation != self.activation:
+            raise ValueError(
+                f"init must be of activation {self.activation!r}, got {init.activation!r}"
+            )
+        same = init.patterns is patterns or np.array_equal(init.patterns.words, patterns.words)
+        if not same:
+            raise ValueError("init must come from the same patterns")
+        if init.intercept != 0.0 and not problem.fit_intercept:
+            raise ValueError("init has an intercept, this problem has none")
+        if (init.skip is not None) != problem.skip_connection:
+            raise ValueError("init and this problem must agree on skip_connection")
+        dense = np.zeros((2 * patterns.n_patterns, patterns.n_features))
+        active = init.active_set + np.where(init.signs > 0, 0, patterns.n_patterns)
+        dense[active] = init.blocks
+        penalised = problem.weights > 0.0
+        kept = active[penalised[init.active_set]]
+        free = [np.array([init.intercept])] if problem.fit_intercept else []
+        if init.skip is not None:
+            free.append(init.skip)
+        free.append(dense[: patterns.n_patterns][~penalised].ravel())
+        return kept.tolist(), dense[kept].ravel(), np.concatenate(free)[:, None]
+
+
+def pattern_program(
     X: ArrayLike, y: ArrayLike, patterns: PatternSet, activation: str, **options: Any
-) -> Problem:
+) -> PatternProgram:
     """Check the arguments of a program over patterns."""
     check_choice(activation, "activation", ACTIVATIONS)
     if not isinstance(patterns, PatternSet):
@@ -32,80 +159,6 @@ def pattern_problem(
             f"patterns were made from data of shape ({patterns.n_samples}, {patterns.n_features}), "
             f"X has shape {problem.data.shape}"
         )
-    return problem
-
-
-def _result(problem: Problem, patterns: PatternSet, solution: dict[str, Any]) -> SolveResult:
-    intercept, skip, unpenalised = problem.split_free(solution["free_coefs"])
-    active = np.concatenate([solution["blocks"], np.flatnonzero(problem.weights == 0.0)])
-    blocks = np.concatenate([solution["coefs"], unpenalised]).reshape(-1, patterns.n_features)
-    order = np.argsort(active)
-    return SolveResult(
-        **certified_fields(solution),
-        active_set=active[order],
-        blocks=blocks[order],
-        intercept=intercept,
-        skip=skip,
-        weights=problem.weights,
-        patterns=patterns,
-    )
-
-
-def _starting_point(problem: Problem, patterns: PatternSet, init: SolveResult | None) -> Any:
-    """Return the core's starting point from an earlier result over the same patterns."""
-    if init is None:
-        return None
-    if not isinstance(init, SolveResult):
-        raise TypeError(f"init must be a SolveResult, got {type(init).__name__}")
-    if init.patterns is not patterns and not np.array_equal(init.patterns.words, patterns.words):
-        raise ValueError("init must come from the same patterns")
-    if init.intercept != 0.0 and not problem.fit_intercept:
-        raise ValueError("init has an intercept, this problem has none")
-    if (init.skip is not None) != problem.skip_connection:
-        raise ValueError("init and this problem must agree on skip_connection")
-    dense = np.zeros((patterns.n_patterns, patterns.n_features))
-    dense[init.active_set] = init.blocks
-    penalised = problem.weights > 0.0
-    kept = init.active_set[penalised[init.active_set]]
-    free = [np.array([init.intercept])] if problem.fit_intercept else []
-    if init.skip is not None:
-        free.append(init.skip)
-    free.append(dense[~penalised].ravel())
-    return kept.tolist(), dense[kept].ravel(), np.concatenate(free)[:, None]
-
-
-def solve_patterns(
-    problem: Problem,
-    patterns: PatternSet,
-    alphas: Sequence[float] | Float,
-    *,
-    verbose: int,
-    init: SolveResult | None,
-    **settings: Any,
-) -> list[SolveResult]:
-    """Solve a checked problem at each alpha, each from the one before; see `solver_settings`."""
-    with shown_log(verbose):
-        solutions = core.solve_masked(
-            problem.data,
-            patterns.words,
-            problem.targets,
-            problem.omega,
-            **problem.arguments(),
-            **solver_settings(verbose=verbose, **settings),
-            alphas=list(alphas),
-            init=_starting_point(problem, patterns, init),
-        )
-    return [_result(problem, patterns, solution) for solution in solutions]
-
-
-def pattern_alpha_max(problem: Problem, patterns: PatternSet, n_threads: int | None) -> float:
-    """Return alpha_max of a checked problem."""
-    value: float = core.alpha_max_masked(
-        problem.data,
-        patterns.words,
-        problem.targets,
-        problem.omega,
-        **problem.arguments(),
-        n_threads=effective_threads(n_threads),
-    )
-    return value
+    if activation == "relu" and not (problem.weights > 0.0).all():
+        raise ValueError("weights must be positive for activation='relu', got a zero")
+    return PatternProgram(problem, patterns, activation)

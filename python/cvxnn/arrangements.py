@@ -20,7 +20,13 @@ RandomState: TypeAlias = (
 )
 
 
-def _generator(random_state: RandomState) -> np.random.Generator:
+# Of the longest row and of the largest singular value: what counts as zero.
+_ZERO_ROW = 1e-10
+_ZERO_SINGULAR = 1e-9
+
+
+def generator(random_state: RandomState) -> np.random.Generator:
+    """Return a counter-based generator: the same draws on any machine."""
     if isinstance(random_state, np.random.Generator):
         return random_state
     if isinstance(random_state, np.random.RandomState):
@@ -67,15 +73,15 @@ def sample_gates(n_features: int, n_gates: int, *, random_state: RandomState = N
     """
     n_features = check_count(n_features, "n_features")
     n_gates = check_count(n_gates, "n_gates")
-    draws = _generator(random_state).standard_normal((n_gates, n_features))
+    draws = generator(random_state).standard_normal((n_gates, n_features))
     return np.ascontiguousarray(draws.T)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class PatternSet:
-    """Distinct, non-empty activation patterns of one data set, one bit a sample.
+    """Distinct activation patterns of one data set, one bit a sample.
 
-    Made by `activation_patterns`. Pattern p is the diagonal of
+    Made by `activation_patterns` or `enumerate_patterns`. Pattern p is the diagonal of
     ``D_p = diag(1[X @ gates[:, p] > 0])``.
 
     Attributes
@@ -88,11 +94,14 @@ class PatternSet:
         The packed bits: sample ``64 w + k`` of pattern p is bit k of ``words[w, p]``.
     nbytes : int
         Size of the packed bits.
+    complete : bool
+        Whether these are all patterns of the data.
     """
 
     words: NDArray[np.uint64]
     gates: Float
     n_samples: int
+    complete: bool = False
 
     @property
     def n_patterns(self) -> int:
@@ -117,6 +126,24 @@ class PatternSet:
         dense = bits.transpose(0, 2, 1).reshape(n_words * 64, n_patterns)[: self.n_samples]
         result: NDArray[np.bool_] = dense.astype(np.bool_)
         return result
+
+    def subset(self, indices: NDArray[np.int64]) -> "PatternSet":
+        """Return some of the patterns, in the order of `indices`, as a set of their own.
+
+        Parameters
+        ----------
+        indices : ndarray of int
+            Distinct indices of patterns.
+
+        Returns
+        -------
+        PatternSet
+        """
+        return PatternSet(
+            words=np.ascontiguousarray(self.words[:, indices]),
+            gates=np.ascontiguousarray(self.gates[:, indices]),
+            n_samples=self.n_samples,
+        )
 
     def __len__(self) -> int:
         return self.n_patterns
@@ -189,3 +216,93 @@ def activation_patterns(
     words.flags.writeable = False
     columns.flags.writeable = False
     return PatternSet(words=words, gates=columns, n_samples=n_samples)
+
+
+def concatenate_patterns(first: PatternSet, second: PatternSet, most: int) -> PatternSet:
+    """Return the patterns of both sets of the same data, duplicates dropped, `most` at most."""
+    words = np.hstack([first.words, second.words])
+    gates = np.hstack([first.gates, second.gates])
+    kept = core.unique_patterns(words.copy(), first.n_samples)[:most]
+    return PatternSet(
+        words=np.ascontiguousarray(words[:, kept]),
+        gates=np.ascontiguousarray(gates[:, kept]),
+        n_samples=first.n_samples,
+    )
+
+
+def enumerate_patterns(
+    X: ArrayLike, *, max_patterns: int = 1_000_000, n_threads: int | None = None
+) -> PatternSet:
+    """Compute all activation patterns of a data set, each with a gate that produces it.
+
+    These are the cells of the arrangement of the hyperplanes ``x_i @ u = 0``; over all of them the
+    convex programs have the global optimum of the network of any width. The empty pattern is among
+    them if some gate is active on no sample. For n points in general position of rank r there are
+    ``2 * sum(comb(n - 1, k) for k in range(r))``; repeated, parallel or otherwise dependent points
+    have fewer.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features)
+        Data. For a bias, append a constant column.
+    max_patterns : int, default=1_000_000
+        Refuse if there may be more.
+    n_threads : int or None, default=None
+        Threads; None is OpenMP's setting. The result does not depend on them.
+
+    Returns
+    -------
+    PatternSet
+        In lexicographic order of the packed words; its ``complete`` is True.
+
+    Raises
+    ------
+    ValueError
+        If X is malformed, or if the formula above, with the distinct directions of X and its rank,
+        exceeds ``max_patterns``.
+    RuntimeError
+        If points are so nearly dependent that float64 cannot tell cells apart.
+
+    References
+    ----------
+    T. Zaslavsky (1975), Facing up to arrangements, Mem. AMS 154 (deletion and restriction);
+    M. Pilanci, T. Ergen (2020), Neural networks are convex regularizers, ICML, appendix A.
+
+    Examples
+    --------
+    >>> import cvxnn, numpy as np
+    >>> X = np.array([[0, 0, 1], [0, 1, 1], [1, 0, 1], [1, 1, 1]])  # a square, and a bias
+    >>> cvxnn.enumerate_patterns(X).n_patterns  # linear threshold functions of two bits
+    14
+    """
+    data = check_data(X)
+    max_patterns = check_count(max_patterns, "max_patterns")
+    rows = np.asarray(data, dtype=np.float64)
+    lengths = np.linalg.norm(rows, axis=1)
+    rows = rows[lengths > _ZERO_ROW * lengths.max()]
+    rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    # An isometry of the span of the data: cells and projections on them stay what they are.
+    if len(rows) > 0:
+        values, span = np.linalg.svd(rows, full_matrices=False)[1:]
+        span = span[values > _ZERO_SINGULAR * values[0]]
+    else:
+        span = np.eye(1, data.shape[1])
+    hyperplanes, bound = core.distinct_hyperplanes(np.ascontiguousarray(rows @ span.T))
+    if bound > max_patterns:
+        raise ValueError(
+            f"X may have {bound:.6g} activation patterns ({len(hyperplanes)} distinct directions "
+            f"of rank {len(span)}), max_patterns is {max_patterns}: raise it, or sample gates"
+        )
+    points = core.cell_points(
+        np.ascontiguousarray(hyperplanes), n_threads=effective_threads(n_threads)
+    )
+    gates = np.ascontiguousarray(span.T @ points)
+    words = np.empty((-(-len(data) // 64), gates.shape[1]), dtype=np.uint64)
+    core.pack_patterns(data, gates, words, n_threads=effective_threads(n_threads))
+    order = np.lexsort(words[::-1])
+    words, gates = np.ascontiguousarray(words[:, order]), np.ascontiguousarray(gates[:, order])
+    if (words[:, 1:] == words[:, :-1]).all(axis=0).any():
+        raise RuntimeError("points of X are too nearly dependent to tell their patterns apart")
+    words.flags.writeable = False
+    gates.flags.writeable = False
+    return PatternSet(words=words, gates=gates, n_samples=len(data), complete=True)

@@ -1,12 +1,22 @@
 """Convex programs over activation patterns: alpha_max, solve, solve_path."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cvxnn._problem import Callback, Problem
-from cvxnn._programs import pattern_alpha_max, pattern_problem, solve_patterns
-from cvxnn._validation import Float, check_count, check_fraction, check_positive, check_vector
-from cvxnn.arrangements import PatternSet
+from cvxnn._adaptive import AdaptiveProgram, adaptive_program
+from cvxnn._problem import Callback
+from cvxnn._programs import PatternProgram, pattern_program
+from cvxnn._validation import (
+    Float,
+    check_choice,
+    check_count,
+    check_fraction,
+    check_positive,
+    check_vector,
+)
+from cvxnn.arrangements import PatternSet, RandomState, enumerate_patterns
 from cvxnn.losses import Huber
 from cvxnn.results import PathResult, SolveResult, warn_unless_optimal
 
@@ -14,7 +24,7 @@ from cvxnn.results import PathResult, SolveResult, warn_unless_optimal
 def alpha_max(
     X: ArrayLike,
     y: ArrayLike,
-    patterns: PatternSet,
+    patterns: PatternSet | str,
     *,
     activation: str = "gated_relu",
     loss: str | Huber = "squared",
@@ -23,6 +33,8 @@ def alpha_max(
     fit_intercept: bool = False,
     skip_connection: bool = False,
     n_threads: int | None = None,
+    n_starts: int = 100,
+    random_state: RandomState = 0,
 ) -> float:
     """Return the smallest alpha at which every penalised block is zero.
 
@@ -32,12 +44,14 @@ def alpha_max(
         As for `solve`.
     n_threads : int or None, default=None
         Threads; None is OpenMP's setting.
+    n_starts, random_state
+        As for `solve`; for ``patterns="adaptive"`` the value is the largest that they find.
 
     Returns
     -------
     float
         ``max_p ||X.T @ D_p @ theta|| / weights[p]`` at the dual point ``theta`` of the
-        unpenalised fit.
+        unpenalised fit; for ``relu`` of the projections of ``+-X.T @ D_p @ theta`` on the cones.
 
     Raises
     ------
@@ -56,24 +70,53 @@ def alpha_max(
     >>> cvxnn.alpha_max(X, [3.0, 1.0], patterns)
     1.5
     """
-    problem = pattern_problem(
+    program = _program(
         X,
         y,
         patterns,
         activation,
+        n_starts=n_starts,
+        random_state=random_state,
+        n_threads=n_threads,
         loss=loss,
         sample_weight=sample_weight,
         weights=weights,
         fit_intercept=fit_intercept,
         skip_connection=skip_connection,
     )
-    return pattern_alpha_max(problem, patterns, n_threads)
+    return program.alpha_max(n_threads)
+
+
+def _program(
+    X: ArrayLike,
+    y: ArrayLike,
+    patterns: PatternSet | str,
+    activation: str,
+    *,
+    n_starts: int,
+    random_state: RandomState,
+    n_threads: int | None,
+    **options: Any,
+) -> PatternProgram | AdaptiveProgram:
+    if isinstance(patterns, str):
+        if check_choice(patterns, "patterns", ("exact", "adaptive")) == "adaptive":
+            return adaptive_program(
+                X,
+                y,
+                activation,
+                n_starts=n_starts,
+                random_state=random_state,
+                n_threads=n_threads,
+                **options,
+            )
+        patterns = enumerate_patterns(X, n_threads=n_threads)
+    return pattern_program(X, y, patterns, activation, **options)
 
 
 def solve(
     X: ArrayLike,
     y: ArrayLike,
-    patterns: PatternSet,
+    patterns: PatternSet | str,
     *,
     alpha: float,
     activation: str = "gated_relu",
@@ -88,15 +131,19 @@ def solve(
     n_threads: int | None = None,
     screening: bool = True,
     solver: str = "auto",
+    n_starts: int = 100,
+    random_state: RandomState = 0,
     callback: Callback | None = None,
     verbose: int = 0,
     init: SolveResult | None = None,
 ) -> SolveResult:
-    """Train a gated ReLU network to certified global optimality over given patterns.
+    """Train a ReLU or gated ReLU network to certified global optimality over given patterns.
 
     Solves ``min_W 1/n sum_i s_i loss(F_i, y_i) + alpha * sum_p weights[p] * ||W_p||`` with
     ``F = sum_p D_p X W_p + intercept + X @ skip`` and stops when the duality gap is at most
-    ``tol * primal``.
+    ``tol * primal``. For ``activation="relu"`` each pattern has a block of either sign,
+    ``D_p X (V_p - W_p)``, each in the cone ``(2 D_p - I) X w >= 0``, where a gated neuron is a ReLU
+    neuron: the result is the best ReLU network whose neurons have the given patterns.
 
     Parameters
     ----------
@@ -105,11 +152,15 @@ def solve(
         constant column. With float32 data the fast products are float32, the certificate float64.
     y : array-like of shape (n_samples,)
         Targets; -1 and +1 for ``logistic`` and ``squared_hinge``.
-    patterns : PatternSet
-        From `activation_patterns` on the same X.
+    patterns : PatternSet or {'exact', 'adaptive'}
+        From `activation_patterns` or `enumerate_patterns` on the same X. ``exact`` enumerates all
+        patterns, for small or low-rank data. ``adaptive``, for ``relu``, generates those that
+        matter: starting from a few, neurons that violate the dual constraint are looked for from
+        many starts, their patterns added, idle ones dropped, until no start finds a violation. The
+        result's bound covers its own ``patterns``; `certify` gives one for all networks.
     alpha : float
         Regularisation strength, absolute; see `alpha_max` for its scale.
-    activation : {'gated_relu'}, default='gated_relu'
+    activation : {'gated_relu', 'relu'}, default='gated_relu'
         The convex program.
     loss : {'squared', 'logistic', 'squared_hinge', 'huber'} or Huber, default='squared'
         Squared is ``(f - y)**2 / 2``, logistic ``log(1 + exp(-y f))``, squared hinge
@@ -117,7 +168,8 @@ def solve(
     sample_weight : array-like of shape (n_samples,) or None, default=None
         Non-negative weights s_i, scaled to mean one; None is one.
     weights : array-like of shape (n_patterns,) or None, default=None
-        Non-negative penalty weights; None is one. A pattern of weight zero is not penalised.
+        Non-negative penalty weights; None is one. A pattern of weight zero is not penalised; there
+        are none for ``relu``.
     fit_intercept : bool, default=False
         Add an unpenalised output intercept.
     skip_connection : bool, default=False
@@ -138,8 +190,14 @@ def solve(
         block updates and Newton steps on the non-zero blocks. ``interior_point``: over all
         patterns at once, by factorisations of an n_samples x n_samples matrix, in about as many
         steps whatever ``alpha`` and the conditioning; for the squared loss and at most 8192
-        samples. ``auto`` begins with ``fista``, goes on with ``newton``, and changes to
-        ``interior_point`` where that has become the cheaper one by its operation counts.
+        samples. ``auto`` takes ``newton``, and changes to ``interior_point`` where that has
+        become the cheaper one by its operation counts. For
+        ``relu`` there are ``fista``, with projections on the cones, and ``auto``: an interior-point
+        method of its own over a working set.
+    n_starts : int, default=100
+        Random starts of a round of ``patterns="adaptive"``, beside the neurons found so far.
+    random_state : int, Generator, RandomState, SeedSequence or None, default=0
+        Source of these starts; nothing else is random.
     callback : callable or None, default=None
         Called with an `IterationInfo` at each evaluation of the gap; True stops the solve.
     verbose : int, default=0
@@ -181,20 +239,21 @@ def solve(
     >>> result.status, result.gap_rel <= 1e-6
     ('optimal', True)
     """
-    problem = pattern_problem(
+    program = _program(
         X,
         y,
         patterns,
         activation,
+        n_starts=n_starts,
+        random_state=random_state,
+        n_threads=n_threads,
         loss=loss,
         sample_weight=sample_weight,
         weights=weights,
         fit_intercept=fit_intercept,
         skip_connection=skip_connection,
     )
-    results = solve_patterns(
-        problem,
-        patterns,
+    results = program.solve(
         [check_positive(alpha, "alpha")],
         tol=tol,
         max_iter=max_iter,
@@ -213,7 +272,7 @@ def solve(
 def solve_path(
     X: ArrayLike,
     y: ArrayLike,
-    patterns: PatternSet,
+    patterns: PatternSet | str,
     *,
     n_alphas: int = 100,
     eps: float = 1e-3,
@@ -230,6 +289,8 @@ def solve_path(
     n_threads: int | None = None,
     screening: bool = True,
     solver: str = "auto",
+    n_starts: int = 100,
+    random_state: RandomState = 0,
     callback: Callback | None = None,
     verbose: int = 0,
 ) -> PathResult:
@@ -245,7 +306,7 @@ def solve_path(
         Ratio of its smallest alpha to `alpha_max`.
     alphas : array-like or None, default=None
         Own values instead, in any order.
-    tol, max_iter, n_threads, screening, solver, callback, verbose
+    tol, max_iter, n_threads, screening, solver, n_starts, random_state, callback, verbose
         As for `solve`, at each alpha.
     time_limit : float or None, default=None
         Limit in seconds for the whole path. A path that is stopped is returned as far as it got.
@@ -280,21 +341,22 @@ def solve_path(
     >>> len(path), path[0].n_active
     (10, 0)
     """
-    problem = pattern_problem(
+    program = _program(
         X,
         y,
         patterns,
         activation,
+        n_starts=n_starts,
+        random_state=random_state,
+        n_threads=n_threads,
         loss=loss,
         sample_weight=sample_weight,
         weights=weights,
         fit_intercept=fit_intercept,
         skip_connection=skip_connection,
     )
-    results = solve_patterns(
-        problem,
-        patterns,
-        _path_alphas(problem, patterns, n_alphas, eps, alphas, n_threads),
+    results = program.solve(
+        _path_alphas(program, n_alphas, eps, alphas, n_threads),
         tol=tol,
         max_iter=max_iter,
         time_limit=time_limit,
@@ -310,8 +372,7 @@ def solve_path(
 
 
 def _path_alphas(
-    problem: Problem,
-    patterns: PatternSet,
+    program: PatternProgram | AdaptiveProgram,
     n_alphas: int,
     eps: float,
     alphas: ArrayLike | None,
@@ -324,7 +385,7 @@ def _path_alphas(
         if values.size == 0 or values.min() <= 0.0:
             raise ValueError("alphas must hold at least one value, all positive")
         return np.sort(values)[::-1]
-    largest = pattern_alpha_max(problem, patterns, n_threads)
+    largest = program.alpha_max(n_threads)
     if largest <= 0.0:
         raise ValueError("y is fitted without any pattern (alpha_max is 0): pass alphas")
     return largest * np.geomspace(1.0, eps, n_alphas)

@@ -70,6 +70,8 @@ class Certified:
         Outer iterations, and passes of the inner solver over its working set.
     seconds : float
         Wall time.
+    theta : ndarray of shape (n_samples,), float64
+        The dual feasible point that gives the lower bound.
     trace : list of IterationInfo
         One entry for each evaluation of the gap inside the solver.
     """
@@ -82,6 +84,7 @@ class Certified:
     n_iter: int
     n_epochs: int
     seconds: float
+    theta: Float = field(repr=False)
     trace: list[IterationInfo] = field(repr=False)
 
     @property
@@ -110,7 +113,10 @@ class SolveResult(Certified):
     Attributes
     ----------
     active_set : ndarray of shape (n_active,), int64
-        Indices into the patterns of the non-zero blocks, ascending.
+        Indices into the patterns of the non-zero blocks, ascending; for ``relu`` a pattern may have
+        two.
+    signs : ndarray of shape (n_active,), int64
+        Sign of each block's output weight: 1, or for ``relu`` 1 or -1.
     blocks : ndarray of shape (n_active, n_features), float64
         Block ``blocks[j]`` belongs to pattern ``active_set[j]``.
     intercept : float
@@ -121,14 +127,18 @@ class SolveResult(Certified):
         Penalty weight of each pattern's block.
     patterns : PatternSet
         The patterns of the program.
+    activation : str
+        ``gated_relu`` or ``relu``.
     """
 
     active_set: NDArray[np.int64]
+    signs: NDArray[np.int64] = field(repr=False)
     blocks: Float = field(repr=False)
     intercept: float
     skip: Float | None = field(repr=False)
     weights: Float = field(repr=False)
     patterns: PatternSet
+    activation: str
 
     @property
     def n_active(self) -> int:
@@ -136,11 +146,11 @@ class SolveResult(Certified):
         return len(self.active_set)
 
     def network(self) -> Network:
-        """Return the gated network of this solution.
+        """Return the network of this solution.
 
-        Block W of pattern p becomes one neuron with the pattern's gate, hidden weights
-        ``W / sqrt(||W||)`` and output weight ``sqrt(||W||)``: the balanced scaling, at which weight
-        decay on the network equals the penalty of the convex program.
+        Block W of pattern p becomes one neuron with hidden weights ``W / sqrt(||W||)``, output
+        weight ``sqrt(||W||)`` with the block's sign and, if gated, the pattern's gate: the balanced
+        scaling, at which weight decay on the network equals the penalty of the convex program.
 
         Returns
         -------
@@ -164,11 +174,12 @@ class SolveResult(Certified):
         """
         scale = np.sqrt(np.linalg.norm(self.blocks, axis=1))
         hidden = np.divide(self.blocks.T, scale, out=np.zeros_like(self.blocks.T), where=scale > 0)
+        gated = self.activation == "gated_relu"
         return Network(
-            [hidden, scale[:, None]],
+            [hidden, (self.signs * scale)[:, None]],
             [np.zeros(len(scale)), np.array([self.intercept])],
-            activation="gated_relu",
-            gates=self.patterns.gates[:, self.active_set],
+            activation=self.activation,
+            gates=self.patterns.gates[:, self.active_set] if gated else None,
             skip=None if self.skip is None else self.skip[:, None],
             penalty_weights=self.weights[self.active_set],
         )
@@ -244,6 +255,7 @@ def certified_fields(solution: dict[str, Any]) -> dict[str, Any]:
     """Return the fields of `Certified` from what the core returns."""
     names = ("status", "alpha", "primal", "dual", "gap", "n_iter", "n_epochs", "seconds")
     fields = {name: solution[name] for name in names}
+    fields["theta"] = solution["theta"][:, 0]
     fields["trace"] = [IterationInfo(**info) for info in solution["trace"]]
     return fields
 

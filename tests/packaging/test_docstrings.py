@@ -22,7 +22,16 @@ MODULES = [
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 FUNCTIONS = [name for name in cvxnn.__all__ if inspect.isfunction(getattr(cvxnn, name))]
 # What the library returns or passes on: nobody else makes one.
-RECORDS = ["GroupLassoResult", "IterationInfo", "PathResult", "PatternSet", "SolveResult"]
+RECORDS = [
+    "Certificate",
+    "Decomposition",
+    "GroupLassoResult",
+    "IterationInfo",
+    "OptimalSet",
+    "PathResult",
+    "PatternSet",
+    "SolveResult",
+]
 CLASSES = ["Huber", "Network", "ReLUClassifier", "ReLURegressor"]
 METHODS = [
     f"{owner}.{name}"

@@ -15,11 +15,30 @@ struct Certificate {
   double primal = 0.0;  // L(F) + alpha sum_b weight_b ||W_b||
   double dual = 0.0;    // a lower bound of the optimum over all blocks of the operator
   double gap = 0.0;     // primal - dual >= 0
+  Matrix Theta;         // the dual feasible point of that bound
 };
 
-// max_b ||A_b^T Theta|| / weight_b over blocks of positive weight (the dual norm of the penalty).
-double reference_dual_norm(const Operator& op, ConstVectorRef weights, ConstMatrixRef Theta,
-                           int n_threads, Control& control);
+// The dual norm of the penalty: the largest dual norm of A_b^T Theta over weight_b, over blocks of
+// positive weight.
+struct DualNorm {
+  double value = 0.0;
+  Index block = 0;  // of the largest
+};
+DualNorm reference_dual_norm(const Operator& op, ConstVectorRef weights, ConstMatrixRef Theta,
+                             int n_threads, Control& control);
+
+// The blocks whose dual norm is at least `least`, and their gradients, restricted, one a column.
+// For blocks of one size and one output.
+struct TightBlocks {
+  std::vector<Index> blocks;
+  Matrix gradients;
+};
+TightBlocks tight_blocks(const Operator& op, ConstMatrixRef Theta, double least, int n_threads,
+                         Control& control);
+
+// d(s Theta) at the best s <= limit, a lower bound of the optimum if limit * N(Theta) <= alpha for
+// the dual norm N; never below zero, which bounds every loss of the library.
+double lower_bound(const Loss& loss, const Unpenalised& free, const Matrix& Theta, double limit);
 
 // Theta: any dual candidate; it is projected and scaled here. The bound is never below zero, which
 // bounds every loss of the library.

@@ -10,11 +10,12 @@
 namespace cvxnn {
 
 // FISTA (Beck and Teboulle 2009) with backtracking and gradient restarts (O'Donoghue and Candes
-// 2015). Needs nothing of a block but its products, so that it costs nothing to begin; slow where
-// the problem is ill-conditioned.
+// 2015). The proximal step of a block in a cone is its projection, then shrunk. Needs nothing of a
+// block but its products, so that it costs nothing to begin; slow where the problem is
+// ill-conditioned.
 class Fista {
  public:
-  explicit Fista(const Operator& op) : op_(op) {}
+  Fista(const Operator& op, int n_threads) : op_(op), n_threads_(n_threads) {}
 
   // Lowers the model until its gap over the working set is at most target_gap, max_iterations are
   // over or, if it `may_yield`, the gap falls slowly. Returns the number of iterations.
@@ -31,9 +32,11 @@ class Fista {
                 Precision precision);
   void step(const WorkingSet& working, Unpenalised& free, const QuadraticModel& model,
             Precision precision);
+  void shrink(const WorkingSet& working);
   void advance(WorkingSet& working, const Unpenalised& free, QuadraticModel& model);
 
   const Operator& op_;
+  int n_threads_;
   double curvature_ = 0.0;  // L; the next call begins with that of the last
   double highest_ = 0.0;    // L so far
   double momentum_ = 1.0;

@@ -1,6 +1,7 @@
 // The quadratic model of the loss that block updates and Newton steps minimise.
 #pragma once
 
+#include "cvxnn/operators/operator.hpp"
 #include "cvxnn/types.hpp"
 #include "cvxnn/working_set.hpp"
 
@@ -19,7 +20,7 @@ struct QuadraticModel {
 
 // The duality gap of the model over a working set at coefs, where gradients = A^T R: a sum of
 // non-negative terms.
-double model_gap(const WorkingSet& working, const Vector& coefs, const Vector& gradients,
-                 ConstMatrixRef R, ConstVectorRef h);
+double model_gap(const Operator& op, const WorkingSet& working, const Vector& coefs,
+                 const Vector& gradients, ConstMatrixRef R, ConstVectorRef h);
 
 }  // namespace cvxnn

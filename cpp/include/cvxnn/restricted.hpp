@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cvxnn/bcd.hpp"
+#include "cvxnn/cone_interior_point.hpp"
 #include "cvxnn/control.hpp"
 #include "cvxnn/fista.hpp"
 #include "cvxnn/interior_point.hpp"
@@ -50,6 +51,10 @@ class RestrictedProblem {
   // out.
   void minimise(double target, Control& control);
 
+  // What minimise() found besides, if anything: a dual point that is nearer to the optimum than
+  // that of the fit, for blocks in cones.
+  const Matrix& cone_dual_point() const { return cone_theta_; }
+
   // The same from zero by the interior-point method. Theta: a dual point as dual_point() makes
   // them, at which the gap is at most `target` if rounding allows; that at the fit may be far
   // worse. Empty, and nothing changed, where rounding leaves nothing better than before. For the
@@ -63,6 +68,7 @@ class RestrictedProblem {
  private:
   void set_model();
   bool begins_with_fista(double target) const;
+  bool fits_cone_interior_point() const;
   void minimise_model(double target, Index max_epochs, Control& control);
   double objective(ConstMatrixRef F, const Vector& coefs) const;
   double restricted_gap(Control& control);
@@ -77,9 +83,10 @@ class RestrictedProblem {
   BlockDescent descent_;
   Fista fista_;
   InteriorPoint interior_;
+  ConeInteriorPoint cone_interior_;
   QuadraticModel model_;  // model_.F is the fit
   bool curvature_set_ = false;
-  Matrix theta_;
+  Matrix theta_, cone_theta_;
   Matrix F0_, free0_;  // where a Newton step began
   Vector coefs0_, gradients_;
   Index n_epochs_ = 0;

@@ -56,6 +56,7 @@ class Solver {
  private:
   struct Run;  // the state of one solve
 
+  bool price(Run& run, double primal, double& scale, Control& control);
   void iterate(Run& run, Control& control);
   void use_accurate_products(Run& run);
   bool converged(Run& run, const Progress& progress, Control& control);

@@ -9,13 +9,22 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from cvxnn._adaptive import AdaptiveProgram
 from cvxnn._problem import Callback, make_problem
-from cvxnn._programs import ACTIVATIONS, solve_patterns
+from cvxnn._programs import ACTIVATIONS, PatternProgram
 from cvxnn._validation import Data, Float, check_choice, check_count, check_positive
-from cvxnn.arrangements import PatternSet, RandomState, activation_patterns, sample_gates
+from cvxnn.arrangements import (
+    PatternSet,
+    RandomState,
+    activation_patterns,
+    enumerate_patterns,
+    sample_gates,
+)
 from cvxnn.losses import Huber
 from cvxnn.network import Network
 from cvxnn.results import SolveResult
+
+_STARTS = 100  # of a round of patterns="adaptive"
 
 
 def canonical_rows(X: Data, targets: Float, weight: Float) -> tuple[Data, Float, Float]:
@@ -70,6 +79,7 @@ class ReLUEstimator(BaseEstimator):
         *,
         activation: str,
         loss: str | Huber,
+        patterns: str,
         n_patterns: int,
         gates: ArrayLike | None,
         fit_intercept: bool,
@@ -84,6 +94,7 @@ class ReLUEstimator(BaseEstimator):
         self.alpha = alpha
         self.activation = activation
         self.loss = loss
+        self.patterns = patterns
         self.n_patterns = n_patterns
         self.gates = gates
         self.fit_intercept = fit_intercept
@@ -97,10 +108,20 @@ class ReLUEstimator(BaseEstimator):
 
     def _check_parameters(self) -> None:
         check_choice(self.activation, "activation", ACTIVATIONS)
+        check_choice(self.patterns, "patterns", ("sample", "exact", "adaptive"))
+        if self.patterns != "sample" and self.gates is not None:
+            raise ValueError(f"gates belong to patterns='sample', got {self.patterns!r}")
+        if self.patterns == "adaptive" and self.activation != "relu":
+            raise ValueError("patterns='adaptive' needs activation='relu'")
         check_positive(self.alpha, "alpha")
         check_count(self.n_patterns, "n_patterns")
 
-    def _make_patterns(self, data: Data) -> PatternSet:
+    def _make_patterns(self, data: Data) -> PatternSet | None:
+        """Return the patterns that all columns share; None where each finds its own."""
+        if self.patterns == "adaptive":
+            return None
+        if self.patterns == "exact":
+            return enumerate_patterns(data, n_threads=self.n_threads)
         gates = self.gates
         if gates is None:
             gates = sample_gates(data.shape[1], self.n_patterns, random_state=self.random_state)
@@ -131,7 +152,7 @@ class ReLUEstimator(BaseEstimator):
         self.intercepts_ = self.network_.intercepts_
         self.gates_ = self.network_.gates_
         self.n_outputs_ = len(results)
-        self.n_patterns_ = patterns.n_patterns
+        self.n_patterns_ = max(result.patterns.n_patterns for result in results)
         self.n_iter_ = max(result.n_iter for result in results)
         self.objective_ = sum(result.primal for result in results)
         self.lower_bound_ = sum(result.dual for result in results)
@@ -152,21 +173,29 @@ class ReLUEstimator(BaseEstimator):
         data: Data,
         column: Float,
         weight: Float,
-        patterns: PatternSet,
+        patterns: PatternSet | None,
         callback: Callback | None,
     ) -> SolveResult:
         problem = make_problem(
             data,
             column,
-            patterns.n_patterns,
+            1 if patterns is None else patterns.n_patterns,
             loss=self.loss,
             sample_weight=weight,
             weights=None,
             fit_intercept=self.fit_intercept,
         )
-        return solve_patterns(
-            problem,
-            patterns,
+        program: PatternProgram | AdaptiveProgram
+        if patterns is None:
+            program = AdaptiveProgram(
+                problem,
+                n_starts=_STARTS,
+                random_state=self.random_state,
+                n_threads=self.n_threads,
+            )
+        else:
+            program = PatternProgram(problem, patterns, self.activation)
+        return program.solve(
             [self.alpha],
             tol=self.tol,
             max_iter=self.max_iter,
@@ -185,7 +214,6 @@ class ReLUEstimator(BaseEstimator):
         """One network on raw inputs: neurons side by side, each feeding its own output."""
         networks = [result.network() for result in results]
         hidden = np.hstack([network.coefs_[0] for network in networks])
-        gates = np.hstack([network.gates_ for network in networks if network.gates_ is not None])
         output = np.zeros((hidden.shape[1], len(networks)))
         start = 0
         for k, network in enumerate(networks):
@@ -193,11 +221,14 @@ class ReLUEstimator(BaseEstimator):
             start += network.width
         bias = np.array([network.intercepts_[1][0] for network in networks])
         hidden, hidden_bias = input_map.fold(hidden, constant_row=self.fit_intercept)
-        gates, gate_bias = input_map.fold(gates, constant_row=self.fit_intercept)
+        gates = gate_bias = None
+        if self.activation == "gated_relu":
+            joined = np.hstack([n.gates_ for n in networks if n.gates_ is not None])
+            gates, gate_bias = input_map.fold(joined, constant_row=self.fit_intercept)
         return Network(
             [hidden, output * target_map.scale],
             [hidden_bias, bias * target_map.scale + target_map.mean],
-            activation="gated_relu",
+            activation=self.activation,
             gates=gates,
             gate_intercepts=gate_bias,
         )

@@ -15,7 +15,7 @@ from cvxnn.estimators._base import ReLUEstimator, Standardizer, canonical_rows
 
 
 class ReLUClassifier(ClassifierMixin, ReLUEstimator):
-    """Gated ReLU network for classification, trained to certified global optimality.
+    """ReLU or gated ReLU network for classification, trained to certified global optimality.
 
     As `ReLURegressor`, with a classification loss. More than two classes are fitted one against the
     rest over the same patterns.
@@ -24,12 +24,15 @@ class ReLUClassifier(ClassifierMixin, ReLUEstimator):
     ----------
     alpha : float, default=0.003
         Regularisation strength.
-    activation : {'gated_relu'}, default='gated_relu'
+    activation : {'gated_relu', 'relu'}, default='gated_relu'
         Kind of the neurons.
+    patterns : {'sample', 'exact', 'adaptive'}, default='sample'
+        Activation patterns: of random gates; all that the data have, for few samples or features;
+        for ``relu`` those that column generation finds to matter (see `solve`).
     loss : {'logistic', 'squared_hinge'}, default='logistic'
         Loss. Only the logistic loss gives probabilities.
     n_patterns : int, default=500
-        Number of gates to sample; distinct patterns may be fewer.
+        Number of gates to sample, for ``patterns="sample"``; distinct patterns may be fewer.
     gates : array-like of shape (n_features [+ 1], n_gates) or None, default=None
         Own gates on the standardised inputs instead, the last row for the constant column that
         ``fit_intercept`` appends.
@@ -58,8 +61,8 @@ class ReLUClassifier(ClassifierMixin, ReLUEstimator):
         The network on raw inputs; one output for two classes, else one a class.
     coefs_, intercepts_ : list of ndarray
         Its weights and biases, as in scikit-learn's MLP.
-    gates_ : ndarray of shape (n_features, n_neurons)
-        Its gate vectors.
+    gates_ : ndarray of shape (n_features, n_neurons) or None
+        Its gate vectors, for ``gated_relu``.
     objective_, lower_bound_, dual_gap_ : float
         Training objective (summed over classes), a lower bound of it for every network over the
         same patterns, and their difference.
@@ -95,6 +98,7 @@ class ReLUClassifier(ClassifierMixin, ReLUEstimator):
         *,
         activation: str = "gated_relu",
         loss: str = "logistic",
+        patterns: str = "sample",
         n_patterns: int = 500,
         gates: ArrayLike | None = None,
         fit_intercept: bool = True,
@@ -110,6 +114,7 @@ class ReLUClassifier(ClassifierMixin, ReLUEstimator):
             alpha,
             activation=activation,
             loss=loss,
+            patterns=patterns,
             n_patterns=n_patterns,
             gates=gates,
             fit_intercept=fit_intercept,

@@ -15,7 +15,7 @@ from cvxnn.losses import Huber
 
 
 class ReLURegressor(RegressorMixin, ReLUEstimator):
-    """Gated ReLU network for regression, trained to certified global optimality.
+    """ReLU or gated ReLU network for regression, trained to certified global optimality.
 
     Inputs are standardised, patterns of random gates are sampled on them, and the convex program
     over these patterns is solved until its duality gap proves the fit optimal to ``tol``. The
@@ -26,12 +26,15 @@ class ReLURegressor(RegressorMixin, ReLUEstimator):
     ----------
     alpha : float, default=0.05
         Regularisation strength. With ``standardize`` it is relative to unit-variance targets.
-    activation : {'gated_relu'}, default='gated_relu'
+    activation : {'gated_relu', 'relu'}, default='gated_relu'
         Kind of the neurons.
+    patterns : {'sample', 'exact', 'adaptive'}, default='sample'
+        Activation patterns: of random gates; all that the data have, for few samples or features;
+        for ``relu`` those that column generation finds to matter (see `solve`).
     loss : {'squared', 'huber'} or Huber, default='squared'
         Loss, on standardised targets if ``standardize``.
     n_patterns : int, default=500
-        Number of gates to sample; distinct patterns may be fewer.
+        Number of gates to sample, for ``patterns="sample"``; distinct patterns may be fewer.
     gates : array-like of shape (n_features [+ 1], n_gates) or None, default=None
         Own gates on the standardised inputs instead, the last row for the constant column that
         ``fit_intercept`` appends.
@@ -58,8 +61,8 @@ class ReLURegressor(RegressorMixin, ReLUEstimator):
         The network on raw inputs.
     coefs_, intercepts_ : list of ndarray
         Its weights and biases, as in scikit-learn's MLP.
-    gates_ : ndarray of shape (n_features, n_neurons)
-        Its gate vectors.
+    gates_ : ndarray of shape (n_features, n_neurons) or None
+        Its gate vectors, for ``gated_relu``.
     objective_, lower_bound_, dual_gap_ : float
         Training objective on the standardised problem (summed over targets), a lower bound of it
         for every network over the same patterns, and their difference.
@@ -95,6 +98,7 @@ class ReLURegressor(RegressorMixin, ReLUEstimator):
         *,
         activation: str = "gated_relu",
         loss: str | Huber = "squared",
+        patterns: str = "sample",
         n_patterns: int = 500,
         gates: ArrayLike | None = None,
         fit_intercept: bool = True,
@@ -110,6 +114,7 @@ class ReLURegressor(RegressorMixin, ReLUEstimator):
             alpha,
             activation=activation,
             loss=loss,
+            patterns=patterns,
             n_patterns=n_patterns,
             gates=gates,
             fit_intercept=fit_intercept,

@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "cvxnn/activation_cones.hpp"
 #include "cvxnn/control.hpp"
 #include "cvxnn/types.hpp"
 
@@ -45,6 +46,17 @@ class Operator {
 
   // Null where blocks have none.
   virtual const CommonFeatures* common_features() const { return nullptr; }
+
+  // Null where blocks may be anything; else those they are restricted to, with one output.
+  virtual const ActivationCones* cones() const { return nullptr; }
+
+  // Overwrites G by its projection on what block may be. Returns its norm, which of a gradient is
+  // the dual norm: the largest <G, W> over what block may be with ||W||_F <= 1. May run
+  // concurrently.
+  double restrict(Index block, MatrixRef G) const {
+    if (cones() != nullptr) cones()->project(block, G.col(0));
+    return G.norm();
+  }
 
   // out = (A_b^T R) for b in blocks; R: n_samples x n_outputs.
   virtual void gradients(const std::vector<Index>& blocks, ConstMatrixRef R, Precision precision,

@@ -1,0 +1,189 @@
+"""Column generation over all activation patterns: ReLU programs without a sample of gates."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from cvxnn._ext import core
+from cvxnn._problem import Problem, make_problem
+from cvxnn._programs import PatternProgram
+from cvxnn._threads import effective_threads
+from cvxnn._validation import Float, check_count, check_positive
+from cvxnn.arrangements import (
+    PatternSet,
+    RandomState,
+    activation_patterns,
+    concatenate_patterns,
+    generator,
+)
+from cvxnn.results import SolveResult
+
+_FIRST_GATES = 32
+_ADDED = 20  # patterns a round, the worst violators
+_ROUNDS = 500
+_FINAL = 4  # times as many starts before a round without a violation is believed
+
+
+@dataclass(frozen=True)
+class Violations:
+    """Local maxima of ``+-theta @ (X u)_+`` over the unit ball, largest first."""
+
+    values: Float  # (n,)
+    signs: Float  # (n,)
+    directions: Float  # (d, n) of norm one: the neurons
+    gates: Float  # (d, n) strictly inside their cells
+
+    @property
+    def largest(self) -> float:
+        """The largest value, a lower bound of the dual norm of theta."""
+        return float(self.values[0])
+
+
+def find_violations(data: Float, theta: Float, starts: Float, n_threads: int) -> Violations:
+    """Walk from each start, a column, for both signs."""
+    found = [
+        core.cell_walks(data, sign * theta, np.asfortranarray(starts), n_threads=n_threads)
+        for sign in (1.0, -1.0)
+    ]
+    values = np.concatenate([values for values, _, _ in found])
+    order = np.argsort(-values, kind="stable")
+    return Violations(
+        values=values[order],
+        signs=np.repeat([1.0, -1.0], starts.shape[1])[order],
+        directions=np.hstack([best for _, best, _ in found])[:, order],
+        gates=np.hstack([inside for _, _, inside in found])[:, order],
+    )
+
+
+def adaptive_program(
+    X: ArrayLike,
+    y: ArrayLike,
+    activation: str,
+    *,
+    weights: ArrayLike | None,
+    n_starts: int,
+    random_state: RandomState,
+    n_threads: int | None,
+    **options: Any,
+) -> "AdaptiveProgram":
+    """Check the arguments of a program over all patterns."""
+    if activation != "relu":
+        raise ValueError(f"patterns='adaptive' needs activation='relu', got {activation!r}")
+    if weights is not None:
+        raise ValueError("weights belong to given patterns, not to patterns='adaptive'")
+    n_starts = check_count(n_starts, "n_starts")
+    problem = make_problem(X, y, 1, weights=None, **options)
+    return AdaptiveProgram(
+        problem, n_starts=n_starts, random_state=random_state, n_threads=n_threads
+    )
+
+
+class AdaptiveProgram:
+    """The ReLU program over every pattern of the data, by a growing and shrinking set of them.
+
+    Solve over the set, look for neurons that violate the dual constraint from many starts, add
+    their patterns, drop those of zero blocks, until no start finds a violation.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        *,
+        n_starts: int,
+        random_state: RandomState,
+        n_threads: int | None,
+    ) -> None:
+        self._problem = problem
+        self._n_starts = n_starts
+        self._rng = generator(random_state)
+        self._n_threads = effective_threads(n_threads)
+        self._data = np.ascontiguousarray(problem.data, dtype=np.float64)
+        self._patterns = self._pack(self._random_directions(_FIRST_GATES))
+
+    def _random_directions(self, count: int) -> Float:
+        draws: Float = self._rng.standard_normal((count, self._data.shape[1])).T
+        return draws
+
+    def _pack(self, gates: Float) -> PatternSet:
+        return activation_patterns(
+            self._problem.data, np.ascontiguousarray(gates), n_threads=self._n_threads
+        )
+
+    def _program(self, patterns: PatternSet) -> PatternProgram:
+        problem = replace(self._problem, weights=np.ones(patterns.n_patterns))
+        return PatternProgram(problem, patterns, "relu")
+
+    def _violations(self, result: SolveResult, n_starts: int) -> Violations:
+        starts = np.hstack(
+            [result.blocks.T, self._patterns.gates, self._random_directions(n_starts)]
+        )
+        return find_violations(self._data, result.theta, starts, self._n_threads)
+
+    def add_gates(self, gates: Float) -> None:
+        """Put the patterns of these gates, columns, in front of those at hand."""
+        active = gates[:, (self._data @ gates > 0.0).any(axis=0)]
+        if active.shape[1] > 0:
+            added = self._pack(active)
+            most = added.n_patterns + self._patterns.n_patterns
+            self._patterns = concatenate_patterns(added, self._patterns, most)
+
+    def alpha_max(self, n_threads: int | None) -> float:
+        """Return the largest violation at zero coefficients that the walks find."""
+        program = self._program(self._patterns)
+        theta = program.zero_dual_point(n_threads)
+        starts = self._random_directions(_FINAL * self._n_starts)
+        return find_violations(self._data, theta, starts, self._n_threads).largest
+
+    def solve(
+        self,
+        alphas: Sequence[float] | Float,
+        *,
+        tol: float,
+        init: SolveResult | None,
+        **settings: Any,
+    ) -> list[SolveResult]:
+        """Solve at each alpha, each from the one before; see `solver_settings`."""
+        if init is not None:
+            raise ValueError("init belongs to given patterns, not to patterns='adaptive'")
+        check_positive(tol, "tol")
+        results: list[SolveResult] = []
+        for alpha in alphas:
+            before = results[-1] if results else None
+            results.append(self._solve(alpha, before, tol=tol, **settings))
+            if results[-1].status in ("time_limit", "callback"):
+                break
+        return results
+
+    def _solve(
+        self, alpha: float, result: SolveResult | None, *, tol: float, **settings: Any
+    ) -> SolveResult:
+        for _ in range(_ROUNDS):
+            result = self._program(self._patterns).solve(
+                [alpha], tol=0.5 * tol, init=result, **settings
+            )[0]
+            if result.status != "optimal":
+                break
+            limit = alpha * (1.0 + 0.25 * tol)
+            found = self._violations(result, self._n_starts)
+            if found.largest <= limit:
+                found = self._violations(result, _FINAL * self._n_starts)
+            if found.largest <= limit:
+                break
+            result = self._exchange(result, found.gates[:, found.values > limit])
+        assert result is not None
+        return result
+
+    def _exchange(self, result: SolveResult, gates: Float) -> SolveResult:
+        """Keep the patterns of the solution, add those of gates; return it over the new set."""
+        kept = np.unique(result.active_set)
+        active = self._patterns.subset(kept)
+        self._patterns = concatenate_patterns(active, self._pack(gates), len(kept) + _ADDED)
+        return replace(
+            result,
+            active_set=np.searchsorted(kept, result.active_set),
+            patterns=self._patterns,
+            weights=np.ones(self._patterns.n_patterns),
+        )

@@ -1,0 +1,307 @@
+"""Global-optimality certificates for networks from anywhere."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from cvxnn._adaptive import AdaptiveProgram, find_violations
+from cvxnn._conversion import as_network
+from cvxnn._ext import core
+from cvxnn._problem import Problem, make_problem
+from cvxnn._threads import effective_threads
+from cvxnn._validation import Float, check_choice, check_count, check_positive
+from cvxnn.arrangements import RandomState, enumerate_patterns, generator
+from cvxnn.losses import Huber
+from cvxnn.network import Network
+
+_TIGHT = 1e-9  # relative pre-activation of a sample that a neuron's kink passes through
+_STATIONARY = 1e-5  # of alpha: gradients that count as zero
+_FEW = 50_000  # patterns that "auto" enumerates
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """How far a ReLU network is from the best one of any width, and how it can be improved.
+
+    Attributes
+    ----------
+    objective : float
+        Of the balanced network: ``loss + alpha * sum_j ||u_j|| |v_j|``, at most that of the network
+        as it is.
+    lower_bound : float
+        No ReLU network of any width has a lower objective, if `proof`; else an estimate of that.
+    proof : bool
+        Whether the lower bound is one: the dual norm behind it is exact or bounded from above.
+    status : str
+        ``optimal`` (`gap_rel` is at most ``tol``), ``stationary`` (gradients vanish, yet there are
+        better networks), or ``improvable``.
+    dual_norm_ratio : float
+        ``N(theta) / alpha``: 1 at an optimum, above it where a neuron can be added with profit.
+    neuron : ndarray of shape (n_features [+ 1],), float64
+        The direction, of norm one, of the neuron that most violates the dual constraint, the hidden
+        bias last if there is one.
+    sign : int
+        Sign of the output weight with which that neuron lowers the objective.
+    pattern : ndarray of shape (n_samples,), bool
+        The samples on which it is active.
+    network : Network or None
+        With ``improve=True``, a network of lower objective, or None where there is none.
+    """
+
+    objective: float
+    lower_bound: float
+    proof: bool
+    status: str
+    dual_norm_ratio: float
+    neuron: Float = field(repr=False)
+    sign: int
+    pattern: np.ndarray[Any, np.dtype[np.bool_]] = field(repr=False)
+    network: Network | None = field(default=None, repr=False)
+
+    @property
+    def gap(self) -> float:
+        """``objective - lower_bound``."""
+        return self.objective - self.lower_bound
+
+    @property
+    def gap_rel(self) -> float:
+        """``gap / objective``."""
+        return self.gap / self.objective if self.objective > 0.0 else 0.0
+
+
+def certify(
+    network: Any,
+    X: ArrayLike,
+    y: ArrayLike,
+    alpha: float,
+    *,
+    loss: str | Huber = "squared",
+    sample_weight: ArrayLike | None = None,
+    method: str = "auto",
+    tol: float = 1e-6,
+    improve: bool = False,
+    n_starts: int = 200,
+    random_state: RandomState = 0,
+    n_threads: int | None = None,
+) -> Certificate:
+    """Bound how far a two-layer ReLU network is from the global optimum of its training problem.
+
+    The problem is ``min 1/n sum_i s_i loss_i + alpha/2 * sum_j (||u_j||**2 + v_j**2)`` over ReLU
+    networks of any width, with hidden biases (regularised) if the network has one that is not zero,
+    and with a free output bias if its own is not zero.
+
+    Parameters
+    ----------
+    network : Network, scikit-learn MLP, torch module or state dict
+        With one hidden layer of ReLU neurons and one output.
+    X, y : array-like of shape (n_samples, n_features) and (n_samples,)
+        The training data; y as for `solve`.
+    alpha : float
+        Regularisation strength.
+    loss, sample_weight
+        As for `solve`.
+    method : {'auto', 'exact', 'bound', 'search'}, default='auto'
+        How the dual constraint is checked: over all activation patterns, enumerated (``exact``, a
+        proof); by a norm bound at the cost of one singular value (``bound``, a proof, often loose);
+        by local search from many starts (``search``, no proof). ``auto`` is ``exact`` up to 50,000
+        patterns and ``search`` beyond.
+    tol : float, default=1e-6
+        Relative gap at which a network counts as optimal.
+    improve : bool, default=False
+        Continue from the network to one that no search finds a way to improve.
+    n_starts : int, default=200
+        Random starts of a search.
+    random_state : int, Generator, RandomState, SeedSequence or None, default=0
+        Source of these starts.
+    n_threads : int or None, default=None
+        Threads; None is OpenMP's setting.
+
+    Returns
+    -------
+    Certificate
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is malformed.
+
+    References
+    ----------
+    Y. Wang, J. Lacotte, M. Pilanci (2022), The hidden convex optimization landscape of regularized
+    two-layer ReLU networks, ICLR, Theorem 1; M. Pilanci, T. Ergen (2020), Neural networks are
+    convex regularizers, ICML, section 3.
+
+    Examples
+    --------
+    >>> import cvxnn, numpy as np
+    >>> X, y = np.array([[1.0, -1.0], [0.0, 1.0]]), np.array([1.2, 1.0])
+    >>> net = cvxnn.Network([[[1.0], [0.0]], [[1.0]]], [[0.0], [0.0]])
+    >>> found = cvxnn.certify(net, X, y, alpha=0.1)
+    >>> found.status, found.proof, round(found.dual_norm_ratio, 6)
+    ('stationary', True, 5.0)
+    """
+    check_choice(method, "method", ("auto", "exact", "bound", "search"))
+    alpha, tol = check_positive(alpha, "alpha"), check_positive(tol, "tol")
+    n_starts, n_threads = check_count(n_starts, "n_starts"), effective_threads(n_threads)
+    trained = as_network(network)
+    if trained.activation != "relu" or trained.n_outputs_ != 1:
+        raise ValueError(
+            "network must be a ReLU network with one output, got "
+            f"{trained.activation!r} with {trained.n_outputs_} outputs"
+        )
+    problem, neurons, outputs = _as_problem(trained, X, y, loss, sample_weight)
+    data = np.ascontiguousarray(problem.data, dtype=np.float64)
+    fit = trained.predict(X)[:, None]
+    strength = np.linalg.norm(neurons, axis=0) * np.abs(outputs)
+    arguments = (problem.loss.name, problem.loss.delta, problem.targets, problem.omega)
+    objective = core.loss_value(*arguments, fit) + alpha * strength.sum()
+    free = problem.arguments()["free"]
+    theta = core.feasible_dual_point(*arguments, free, fit)
+
+    rng = generator(random_state)
+    starts = np.hstack([neurons[:, strength > 0], rng.standard_normal((data.shape[1], n_starts))])
+    found = find_violations(data, theta[:, 0], starts, n_threads)
+    norm, proof = found.largest, False
+    neuron, sign = found.directions[:, 0], int(found.signs[0])
+    if method == "exact" or (method == "auto" and _few_patterns(data)):
+        patterns = enumerate_patterns(data, max_patterns=2**31 - 1, n_threads=n_threads)
+        proof = True
+        exact, block, direction = core.dual_norm_relu(
+            data, (patterns.words, patterns.gates), theta, n_threads=n_threads
+        )
+        if exact > norm:
+            norm, neuron = exact, direction
+            sign = 1 if block < patterns.n_patterns else -1
+    elif method == "bound":
+        norm, proof = _norm_bound(data, theta[:, 0]), True
+    limit = alpha / norm if norm > 0.0 else np.inf
+    lower_bound = min(core.lower_bound(*arguments, free, theta, limit), objective)
+    status = "optimal"
+    if objective - lower_bound > tol * objective:
+        stationary = _is_stationary(data, theta[:, 0], neurons, outputs, alpha)
+        status = "stationary" if stationary else "improvable"
+    better = None
+    if improve and status != "optimal":
+        better = _improved(
+            problem,
+            neurons[:, strength > 0],
+            alpha,
+            objective,
+            biased=len(neurons) > trained.n_features_in_,
+            tol=tol,
+            n_starts=n_starts,
+            rng=rng,
+        )
+    return Certificate(
+        objective=objective,
+        lower_bound=lower_bound,
+        proof=proof,
+        status=status,
+        dual_norm_ratio=norm / alpha,
+        neuron=neuron,
+        sign=sign,
+        pattern=data @ neuron > _TIGHT * np.linalg.norm(data, axis=1),
+        network=better,
+    )
+
+
+def _as_problem(
+    network: Network,
+    X: ArrayLike,
+    y: ArrayLike,
+    loss: str | Huber,
+    sample_weight: ArrayLike | None,
+) -> tuple[Problem, Float, Float]:
+    """Return the training problem, hidden weights (bias last, if any) and output weights."""
+    neurons = network.coefs_[0]
+    problem = make_problem(
+        X,
+        y,
+        1,
+        loss=loss,
+        sample_weight=sample_weight,
+        weights=None,
+        fit_intercept=bool(network.intercepts_[1].any()),
+        skip_connection=network.skip_ is not None,
+    )
+    if network.skip_ is not None and network.intercepts_[0].any():
+        raise ValueError("network must not have both a skip connection and hidden biases")
+    if network.intercepts_[0].any():
+        neurons = np.vstack([neurons, network.intercepts_[0]])
+        ones = np.ones((len(problem.data), 1), dtype=problem.data.dtype)
+        problem = replace(problem, data=np.hstack([problem.data, ones]))
+    return problem, neurons, network.coefs_[1][:, 0]
+
+
+def _few_patterns(data: Float) -> bool:
+    hyperplanes, bound = core.distinct_hyperplanes(data)
+    return bound <= _FEW or 2.0 ** len(hyperplanes) <= _FEW
+
+
+def _norm_bound(data: Float, theta: Float) -> float:
+    """Bound the dual norm by the two signs of theta, each as if all its samples were active."""
+    parts = []
+    for part in (np.maximum(theta, 0.0), np.maximum(-theta, 0.0)):
+        rows = data[part > 0]
+        parts.append(np.linalg.norm(rows, 2) * np.linalg.norm(part) if len(rows) else 0.0)
+    return max(parts)
+
+
+def _is_stationary(data: Float, theta: Float, neurons: Float, outputs: Float, alpha: float) -> bool:
+    """Whether zero is a Clarke subgradient for every neuron of the balanced network."""
+    from scipy.optimize import lsq_linear
+
+    lengths = np.linalg.norm(data, axis=1)
+    for neuron, output in zip(neurons.T, outputs, strict=True):
+        size = np.linalg.norm(neuron)
+        if size == 0.0 or output == 0.0:
+            continue
+        direction = neuron / size
+        scores = data @ direction
+        kinks = (np.abs(scores) <= _TIGHT * lengths) & (lengths > 0)
+        active = (scores > 0) & ~kinks
+        excess = np.sign(output) * data[active].T @ theta[active] - alpha * direction
+        if kinks.any():
+            slopes = np.sign(output) * (data[kinks] * theta[kinks, None]).T
+            share = lsq_linear(slopes, -excess, bounds=(0.0, 1.0), tol=1e-14).x
+            excess = excess + slopes @ share
+        if np.linalg.norm(excess) > _STATIONARY * alpha:
+            return False
+    return True
+
+
+def _improved(
+    problem: Problem,
+    neurons: Float,
+    alpha: float,
+    objective: float,
+    *,
+    biased: bool,
+    tol: float,
+    n_starts: int,
+    rng: np.random.Generator,
+) -> Network | None:
+    """Return a better network by column generation that begins with the patterns at hand."""
+    program = AdaptiveProgram(problem, n_starts=n_starts, random_state=rng, n_threads=None)
+    program.add_gates(neurons)
+    result = program.solve(
+        [alpha],
+        tol=tol,
+        init=None,
+        max_iter=1000,
+        time_limit=None,
+        n_threads=None,
+        screening=True,
+        solver="auto",
+        callback=None,
+        verbose=0,
+    )[0]
+    if result.primal >= objective:
+        return None
+    found = result.network()
+    if not biased:
+        return found
+    hidden, output = found.coefs_
+    return Network([hidden[:-1], output], [hidden[-1], found.intercepts_[1]])

@@ -1,0 +1,135 @@
+"""Optimum values of ReLU programs over all patterns, from independent solvers and closed forms."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import cvxnn
+
+REFERENCE = json.loads((Path(__file__).parent.parent / "data" / "two_layer.json").read_text())
+LABELLED = ("logistic", "squared_hinge")
+LOSSES = {"huber": cvxnn.Huber(0.5)}
+
+
+def case_data(case, *, labels):
+    rng = np.random.default_rng(case["seed"])
+    X = rng.standard_normal((case["n"], case["d"]))
+    y = rng.standard_normal(case["n"])
+    if case.get("bias"):
+        X = np.column_stack([X, np.ones(case["n"])])
+    return X, np.where(y >= 0, 1.0, -1.0) if labels else y
+
+
+def worst_violation(X, result):
+    """By how much a block leaves its cone, relative to its own and its worst row's length."""
+    dense = result.patterns.to_dense()[:, result.active_set]
+    scores = np.where(dense, 1.0, -1.0) * (X @ result.blocks.T)
+    lengths = np.linalg.norm(X, axis=1)[:, None] * np.linalg.norm(result.blocks, axis=1)
+    return max(0.0, (-scores / np.where(lengths > 0, lengths, 1.0)).max(initial=0.0))
+
+
+def check(X, y, patterns, loss, beta, optimum):
+    n = len(y)
+    result = cvxnn.solve(
+        X, y, patterns, activation="relu", loss=loss, alpha=beta / n, tol=1e-9, max_iter=1000
+    )
+    assert result.status == "optimal"
+    assert result.gap_rel <= 1e-8
+    assert n * result.primal == pytest.approx(optimum, rel=1e-7)
+    assert n * result.dual <= optimum * (1 + 1e-8)
+    assert worst_violation(X, result) <= 1e-11
+    recovered = result.network().objective(X, y, alpha=beta / n, loss=loss)
+    assert recovered == pytest.approx(result.primal, rel=1e-9)
+    return result
+
+
+@pytest.mark.parametrize("name", REFERENCE["scalar"])
+def test_scalar(name):
+    case = REFERENCE["scalar"][name]
+    X, y = case_data(case, labels=case["loss"] in LABELLED)
+    loss = LOSSES.get(case["loss"], case["loss"])
+    patterns = cvxnn.enumerate_patterns(X)
+    assert patterns.n_patterns == case["P"]
+    a_max = cvxnn.alpha_max(X, y, patterns, activation="relu", loss=loss)
+    assert len(y) * a_max == pytest.approx(case["beta_max_relu"], rel=1e-8)
+    result = check(X, y, patterns, loss, case["beta"], case["relu"])
+    if case["loss"] in ("squared", "logistic"):  # else the fit is not unique
+        assert result.network().predict(X) == pytest.approx(case["fit_relu"], abs=1e-5)
+
+
+@pytest.mark.parametrize("loss", ["squared", "logistic"])
+def test_sampled_gates(loss):
+    case = REFERENCE["sampled_gates"][loss]
+    rng = np.random.default_rng(60)
+    X = rng.standard_normal((100, 8))
+    y = np.maximum(X @ rng.standard_normal((8, 5)), 0) @ rng.standard_normal(5)
+    y += 0.5 * rng.standard_normal(100)
+    if loss in LABELLED:
+        y = np.where(y >= 0, 1.0, -1.0)
+    patterns = cvxnn.activation_patterns(X, np.random.default_rng(61).standard_normal((8, 100)))
+    check(X, y, patterns, loss, case["beta"], case["relu"])
+
+
+@pytest.mark.parametrize("patterns", ["exact", "adaptive"])
+def test_one_dimension(patterns):
+    x = np.arange(-2.0, 3.0)
+    X, y = np.column_stack([x, np.ones(5)]), np.array([1.0, -1.0, 1.0, 1.0, -1.0])
+    assert cvxnn.enumerate_patterns(X).n_patterns == REFERENCE["toy1d"]["P"]
+    check(X, y, patterns, "squared", 0.1, REFERENCE["toy1d"]["toy1d_sq_0.1"])
+    check(X, y, patterns, "squared", 1e-3, REFERENCE["toy1d"]["toy1d_sq_0.001"])
+
+
+def test_column_generation():
+    case = REFERENCE["column_generation"]
+    X, y = case_data(case, labels=False)
+    check(X, y, "exact", "squared", case["beta"], case["relu_squared"])
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize(
+    "name", ["A1_squared_0.1", "A2_squared_0.1", "A3_squared_0.1", "A2_logistic_0.1"]
+)
+def test_adaptive_patterns_find_the_global_optimum(name, seed):
+    case = REFERENCE["scalar"][name]
+    X, y = case_data(case, labels=case["loss"] in LABELLED)
+    result = cvxnn.solve(
+        X,
+        y,
+        "adaptive",
+        activation="relu",
+        loss=case["loss"],
+        alpha=case["beta"] / len(y),
+        tol=1e-7,
+        random_state=seed,
+    )
+    assert len(y) * result.primal == pytest.approx(case["relu"], rel=1e-6)
+
+
+# X X^T = I: the optimum is known without enumeration, and the patterns are the signs of y.
+@pytest.mark.parametrize("n", [5, 60])
+def test_whitened_data(n):
+    case = REFERENCE["whitened_closed_form"]
+    rng = np.random.default_rng(80 if n == 5 else 90)
+    size = (7, 5) if n == 5 else (60, 60)
+    X = np.ascontiguousarray(np.linalg.qr(rng.standard_normal(size))[0].T)
+    y = (2.0 if n == 5 else 1.0) * rng.standard_normal(n)
+    values = case["beta_value"] if n == 5 else {"1.0": case["n60"]["value"]}
+    for beta, optimum in values.items():
+        gates = X.T @ np.column_stack([np.sign(y), -np.sign(y)])
+        patterns = cvxnn.activation_patterns(X, gates)
+        check(X, y, patterns, "squared", float(beta), optimum)
+        if n == 5:
+            check(X, y, "exact", "squared", float(beta), optimum)
+
+
+def test_interpolation_as_alpha_vanishes():
+    case = REFERENCE["min_norm_interpolation_A1"]
+    X, y = case_data(REFERENCE["scalar"]["A1_squared_0.1"], labels=False)
+    patterns = cvxnn.enumerate_patterns(X)
+    for beta, ratio in case["p_over_beta"].items():
+        alpha = float(beta) / len(y)
+        result = cvxnn.solve(X, y, patterns, activation="relu", alpha=alpha, tol=1e-7)
+        assert result.primal / alpha == pytest.approx(ratio, rel=1e-6)
+        assert result.primal / alpha <= case["value"] * (1 + 1e-8)

@@ -1,0 +1,153 @@
+"""Certificates for networks from anywhere."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.neural_network import MLPRegressor
+
+import cvxnn
+
+REFERENCE = json.loads((Path(__file__).parent.parent / "data" / "two_layer.json").read_text())
+
+
+def case_data(name):
+    case = REFERENCE["scalar"][name]
+    rng = np.random.default_rng(case["seed"])
+    X = rng.standard_normal((case["n"], case["d"]))
+    y = rng.standard_normal(case["n"])
+    if case["bias"]:
+        X = np.column_stack([X, np.ones(case["n"])])
+    return case, X, np.where(y >= 0, 1.0, -1.0) if case["loss"] == "logistic" else y
+
+
+@pytest.mark.parametrize(
+    "name", ["A1_squared_0.1", "A2_squared_0.5", "A3_squared_0.1", "A2_logistic_0.1"]
+)
+def test_accepts_optimal_networks(name):
+    case, X, y = case_data(name)
+    alpha = case["beta"] / len(y)
+    result = cvxnn.solve(
+        X, y, "exact", activation="relu", loss=case["loss"], alpha=alpha, tol=1e-10
+    )
+    found = cvxnn.certify(result.network(), X, y, alpha, loss=case["loss"])
+    assert found.status == "optimal"
+    assert found.proof
+    assert found.gap_rel <= 1e-6
+    assert found.dual_norm_ratio == pytest.approx(1.0, abs=1e-4)
+    assert len(y) * found.objective == pytest.approx(case["relu"], rel=1e-7)
+    assert found.network is None
+
+
+def test_rejects_a_smooth_stationary_point():
+    case = REFERENCE["certificate_reject_smooth"]
+    _, X, y = case_data("A2_squared_0.1")
+    alpha = 0.3 / len(y)
+    net = cvxnn.Network(
+        [np.array(case["net"]["u"]).T, np.array(case["net"]["a"])[:, None]], [np.zeros(2), [0.0]]
+    )
+    found = cvxnn.certify(net, X, y, alpha, improve=True)
+    assert found.status == "stationary"
+    assert found.proof
+    assert len(y) * found.objective == pytest.approx(case["objective"], rel=1e-6)
+    assert found.dual_norm_ratio == pytest.approx(case["max_dual_over_beta"], rel=1e-6)
+    assert len(y) * found.lower_bound == pytest.approx(case["lower_bound"], rel=1e-6)
+    # The direction that it names lowers the objective.
+    grown = cvxnn.Network(
+        [
+            np.column_stack([net.coefs_[0], 1e-2 * found.neuron]),
+            np.vstack([net.coefs_[1], [[1e-2 * found.sign]]]),
+        ],
+        [np.zeros(3), [0.0]],
+    )
+    assert grown.objective(X, y, alpha) < net.objective(X, y, alpha)
+    assert found.network is not None
+    better = found.network.objective(X, y, alpha)
+    assert len(y) * better == pytest.approx(case["global_optimum"], rel=1e-5)
+
+
+def test_rejects_a_clarke_stationary_point():
+    case = REFERENCE["certificate_reject_clarke"]
+    X, y = np.array(case["X"]), np.array(case["y"])
+    alpha = case["beta"] / 2
+    net = cvxnn.Network([[[1.0], [0.0]], [[1.0]]], [[0.0], [0.0]])
+    found = cvxnn.certify(net, X, y, alpha, improve=True)
+    assert found.status == "stationary"
+    assert 2 * found.objective == pytest.approx(case["objective"])
+    assert found.dual_norm_ratio == pytest.approx(case["max_dual_over_beta"])
+    assert 2 * found.lower_bound == pytest.approx(case["lower_bound"])
+    assert found.network is not None
+    assert 2 * found.network.objective(X, y, alpha) == pytest.approx(
+        case["global_optimum"], rel=1e-5
+    )
+
+
+def test_a_network_that_is_not_trained_is_improvable():
+    _, X, y = case_data("A2_squared_0.1")
+    rng = np.random.default_rng(0)
+    net = cvxnn.Network(
+        [rng.standard_normal((3, 4)), rng.standard_normal((4, 1))], [np.zeros(4), [0.0]]
+    )
+    found = cvxnn.certify(net, X, y, 0.01)
+    assert found.status == "improvable"
+    assert found.objective <= net.objective(X, y, 0.01)  # balanced
+    assert np.array_equal(found.pattern, X @ found.neuron > 1e-9)
+
+
+def test_methods_order_their_bounds():
+    case, X, y = case_data("A2_squared_0.1")
+    alpha = case["beta"] / len(y)
+    net = cvxnn.Network([np.zeros((3, 0)), np.zeros((0, 1))], [np.zeros(0), [0.0]])
+    bound, exact, search = (
+        cvxnn.certify(net, X, y, alpha, method=method) for method in ("bound", "exact", "search")
+    )
+    assert bound.proof
+    assert exact.proof
+    assert not search.proof
+    assert bound.lower_bound <= exact.lower_bound <= search.lower_bound * (1 + 1e-12)
+    assert len(y) * exact.lower_bound <= case["relu"]
+    assert search.dual_norm_ratio == pytest.approx(exact.dual_norm_ratio, rel=1e-9)
+    assert len(y) * alpha * exact.dual_norm_ratio == pytest.approx(case["beta_max_relu"], rel=1e-8)
+
+
+def test_networks_of_other_libraries():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((40, 3))
+    y = np.abs(X[:, 0])
+    mlp = MLPRegressor(hidden_layer_sizes=(5,), alpha=1e-2, max_iter=50, random_state=0)
+    with pytest.warns(Warning, match="reached"):
+        mlp.fit(X, y)
+    state = {
+        "0.weight": mlp.coefs_[0].T,
+        "0.bias": mlp.intercepts_[0],
+        "2.weight": mlp.coefs_[1].T,
+        "2.bias": mlp.intercepts_[1],
+    }
+    first, second = (cvxnn.certify(net, X, y, 1e-2, improve=True) for net in (mlp, state))
+    assert first.objective == second.objective
+    assert first.status == "improvable"
+    net = cvxnn.Network(mlp.coefs_, mlp.intercepts_)
+    assert first.network is not None
+    assert first.network.objective(X, y, 1e-2) < net.objective(X, y, 1e-2)
+    assert first.network.n_features_in_ == 3
+
+
+def test_bad_input():
+    X, y = np.eye(3), np.ones(3)
+    net = cvxnn.Network([np.ones((3, 1)), np.ones((1, 1))], [[0.0], [0.0]])
+    gated = cvxnn.Network(
+        net.coefs_, net.intercepts_, activation="gated_relu", gates=np.ones((3, 1))
+    )
+    with pytest.raises(ValueError, match="ReLU network with one output"):
+        cvxnn.certify(gated, X, y, 0.1)
+    with pytest.raises(TypeError, match="network must be"):
+        cvxnn.certify("net", X, y, 0.1)
+    with pytest.raises(ValueError, match="two linear layers"):
+        cvxnn.certify({"weight": np.ones((1, 3))}, X, y, 0.1)
+    with pytest.raises(ValueError, match="alpha must be positive"):
+        cvxnn.certify(net, X, y, 0.0)
+    with pytest.raises(ValueError, match="method must be one of"):
+        cvxnn.certify(net, X, y, 0.1, method="guess")
+    with pytest.raises(ValueError, match="features"):
+        cvxnn.certify(net, np.eye(4), np.ones(4), 0.1)

@@ -1,0 +1,134 @@
+"""Pruning, canonical forms, and the set of all optima."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import cvxnn
+
+REFERENCE = json.loads((Path(__file__).parent.parent / "data" / "two_layer.json").read_text())
+PRUNED = [
+    name
+    for name, case in REFERENCE["scalar"].items()
+    if case["loss"] == "squared" and "rank" in case
+]
+
+
+def solved(name):
+    case = REFERENCE["scalar"][name]
+    rng = np.random.default_rng(case["seed"])
+    X = rng.standard_normal((case["n"], case["d"]))
+    y = rng.standard_normal(case["n"])
+    if case["bias"]:
+        X = np.column_stack([X, np.ones(case["n"])])
+    alpha = case["beta"] / len(y)
+    result = cvxnn.solve(X, y, "exact", activation="relu", alpha=alpha, tol=1e-11, max_iter=200)
+    return case, X, y, result
+
+
+@pytest.mark.parametrize("name", PRUNED)
+@pytest.mark.filterwarnings("ignore::cvxnn.ConvergenceWarning")
+def test_optimal_networks_and_their_minimal_forms(name):
+    case, X, y, result = solved(name)
+    optima = cvxnn.optimal_set(result, X)
+    assert optima.rank == case["rank"]
+    if "distinct_rays" in case:
+        assert optima.n_rays == case["distinct_rays"]
+        assert optima.is_unique == (case["distinct_rays"] == case["rank"])
+    dense = optima.network(optima.min_norm())
+    for net in (dense, optima.network(optima.select(np.arange(optima.n_rays, dtype=float)))):
+        assert net.objective(X, y, result.alpha) == pytest.approx(result.primal, rel=1e-6)
+        assert net.predict(X) == pytest.approx(optima.fit, abs=1e-5)
+    small = cvxnn.prune(dense, X, rtol=1e-7)
+    assert small.width == case["m_after_prune"]
+    assert small.objective(X, y, result.alpha) == pytest.approx(result.primal, rel=1e-6)
+
+
+def random_network():
+    rng = np.random.default_rng(70)
+    X, y = rng.standard_normal((10, 3)), rng.standard_normal(10)
+    net = cvxnn.Network(
+        [rng.standard_normal((25, 3)).T, rng.standard_normal(25)[:, None]], [np.zeros(25), [0.0]]
+    )
+    return X, y, net
+
+
+def test_pruning_any_network_keeps_predictions_and_does_not_raise_the_objective():
+    X, y, net = random_network()
+    small = cvxnn.prune(net, X)
+    assert small.width == 10
+    assert small.predict(X) == pytest.approx(net.predict(X), abs=1e-11)
+    assert small.objective(X, y, 0.03) <= cvxnn.canonical_form(net).objective(X, y, 0.03)
+    assert np.linalg.norm(small.coefs_[0], axis=0) == pytest.approx(np.abs(small.coefs_[1][:, 0]))
+    assert cvxnn.prune(small, X).width == 10
+
+
+def test_pruning_several_outputs_and_gated_neurons():
+    rng = np.random.default_rng(1)
+    X = rng.standard_normal((4, 3))
+    net = cvxnn.Network(
+        [rng.standard_normal((3, 30)), rng.standard_normal((30, 2))],
+        [rng.standard_normal(30), rng.standard_normal(2)],
+        activation="gated_relu",
+        gates=rng.standard_normal((3, 30)),
+        skip=rng.standard_normal((3, 2)),
+    )
+    small = cvxnn.prune(net, X)
+    assert small.width <= 8
+    assert small.predict(X) == pytest.approx(net.predict(X), abs=1e-10)
+
+
+def test_neurons_without_effect_go():
+    net = cvxnn.Network([[[1.0, -1.0]], [[2.0], [3.0]]], [[0.0, 0.0], [1.0]])
+    assert cvxnn.prune(net, [[1.0], [2.0]]).width == 1
+    assert cvxnn.prune(net, [[0.0]]).width == 0
+
+
+def test_canonical_form_ignores_splits_scales_and_order():
+    X, y, net = random_network()
+    hidden, output = net.coefs_
+    order = np.random.default_rng(0).permutation(25)
+    split = cvxnn.Network(
+        [
+            np.hstack([0.3 * hidden, 5.0 * hidden])[:, np.r_[order, 25 + order]],
+            np.vstack([output, 0.14 * output])[np.r_[order, 25 + order]],
+        ],
+        [np.zeros(50), [0.0]],
+    )
+    one, two = cvxnn.canonical_form(net), cvxnn.canonical_form(split)
+    assert one.width == two.width == 25
+    assert two.coefs_[0] == pytest.approx(one.coefs_[0], rel=1e-9)
+    assert two.coefs_[1] == pytest.approx(one.coefs_[1], rel=1e-9)
+    assert one.predict(X) == pytest.approx(net.predict(X), abs=1e-11)
+    assert one.objective(X, y, 0.1) <= net.objective(X, y, 0.1)
+
+
+def test_gated_programs_have_optimal_sets_too():
+    rng = np.random.default_rng(3)
+    X, y = rng.standard_normal((12, 2)), rng.standard_normal(12)
+    result = cvxnn.solve(X, y, "exact", alpha=0.02, tol=1e-11)
+    optima = cvxnn.optimal_set(result, X)
+    net = optima.network(optima.min_norm())
+    assert net.objective(X, y, 0.02) == pytest.approx(result.primal, rel=1e-7)
+
+
+def test_bad_input():
+    _, X, _, result = solved("A1_squared_0.1")
+    net = result.network()
+    with pytest.raises(TypeError, match="result must be a SolveResult"):
+        cvxnn.optimal_set(net, X)
+    with pytest.raises(ValueError, match="X must have shape"):
+        cvxnn.optimal_set(result, X[:-1])
+    with pytest.raises(TypeError, match="network must be a Network"):
+        cvxnn.prune(result, X)
+    with pytest.raises(ValueError, match="features"):
+        cvxnn.prune(net, X[:, :1])
+    with pytest.raises(TypeError, match="network must be a Network"):
+        cvxnn.canonical_form(result)
+    optima = cvxnn.optimal_set(result, X)
+    with pytest.raises(ValueError, match="masses must be non-negative"):
+        optima.network(-np.ones(optima.n_rays))
+    with pytest.raises(ValueError, match="costs"):
+        optima.select(np.ones(optima.n_rays + 1))
