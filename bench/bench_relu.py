@@ -16,10 +16,10 @@ import time
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS"):
     os.environ[name] = "1"
 
-import numpy as np
-from sklearn.datasets import load_breast_cancer, load_diabetes
+import numpy as np  # noqa: E402
+from sklearn.datasets import load_breast_cancer, load_diabetes  # noqa: E402
 
-import cvxnn
+import cvxnn  # noqa: E402
 
 
 def standardised(X):

@@ -35,24 +35,22 @@ def descend(width, seed, steps=5_000, rate=0.05):
 
 result = cvxnn.solve(X, y, "exact", activation="relu", alpha=alpha, tol=1e-9)
 network = cvxnn.prune(result.network(), X)
-print(
-    f"global optimum {result.primal:.6g}, relative gap {result.gap_rel:.1e}, {network.width} neurons"
-)
+print(f"global optimum {result.primal:.6g}, relative gap {result.gap_rel:.1e}")
+print(f"neurons of a minimal network: {network.width}")
 runs = {}
 for width in (8, 15, 50):
     runs[width] = [descend(width, seed) for seed in range(3)]
     best = min(values[-1] for values in runs[width])
-    print(
-        f"gradient descent, width {width:2d}: best of 3 starts {best / result.primal:.3f} x the optimum"
-    )
+    excess = best / result.primal
+    print(f"gradient descent, width {width:2d}: best of 3 starts {excess:.3f} x the optimum")
     assert best >= result.primal * (1 - 1e-9)
 
 try:
-    import matplotlib
+    import matplotlib as mpl
 except ImportError:
     pass
 else:
-    matplotlib.use("Agg")
+    mpl.use("Agg")
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.5))

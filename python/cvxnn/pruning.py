@@ -40,7 +40,7 @@ def _contributions(network: Network, data: Float) -> Float:
     else:
         active = data @ network.gates_ + network.gate_intercepts_ > 0.0
     values: Float = (active * inner)[:, None, :] * network.coefs_[1].T[None]
-    return values.reshape(-1, network.width)
+    return values.reshape(len(data) * network.n_outputs_, network.width)
 
 
 def prune(network: Network, X: ArrayLike, *, rtol: float = 1e-10) -> Network:

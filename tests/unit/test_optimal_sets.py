@@ -132,3 +132,10 @@ def test_bad_input():
         optima.network(-np.ones(optima.n_rays))
     with pytest.raises(ValueError, match="costs"):
         optima.select(np.ones(optima.n_rays + 1))
+
+
+def test_an_empty_network_stays_one():
+    net = cvxnn.Network([np.zeros((2, 0)), np.zeros((0, 1))], [np.zeros(0), [3.0]])
+    assert cvxnn.prune(net, np.eye(2)).width == 0
+    assert cvxnn.canonical_form(net).width == 0
+    assert cvxnn.prune(net, np.eye(2)).predict(np.eye(2)).tolist() == [3.0, 3.0]
