@@ -1,5 +1,6 @@
 """Column generation over all activation patterns: ReLU programs without a sample of gates."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,7 +12,7 @@ from cvxnn._ext import core
 from cvxnn._problem import Problem, make_problem
 from cvxnn._programs import PatternProgram
 from cvxnn._threads import effective_threads
-from cvxnn._validation import Float, check_count, check_positive
+from cvxnn._validation import Float, check_count, check_positive, check_time_limit
 from cvxnn.arrangements import (
     PatternSet,
     RandomState,
@@ -143,38 +144,51 @@ class AdaptiveProgram:
         *,
         tol: float,
         init: SolveResult | None,
+        time_limit: float | None,
         **settings: Any,
     ) -> list[SolveResult]:
         """Solve at each alpha, each from the one before; see `solver_settings`."""
         if init is not None:
             raise ValueError("init belongs to given patterns, not to patterns='adaptive'")
         check_positive(tol, "tol")
+        deadline = time.monotonic() + check_time_limit(time_limit)
         results: list[SolveResult] = []
         for alpha in alphas:
             before = results[-1] if results else None
-            results.append(self._solve(alpha, before, tol=tol, **settings))
+            results.append(self._solve(alpha, before, tol=tol, deadline=deadline, **settings))
             if results[-1].status in ("time_limit", "callback"):
                 break
         return results
 
     def _solve(
-        self, alpha: float, result: SolveResult | None, *, tol: float, **settings: Any
+        self,
+        alpha: float,
+        result: SolveResult | None,
+        *,
+        tol: float,
+        deadline: float,
+        **settings: Any,
     ) -> SolveResult:
         for _ in range(_ROUNDS):
+            left = deadline - time.monotonic()
             result = self._program(self._patterns).solve(
-                [alpha], tol=0.5 * tol, init=result, **settings
+                [alpha],
+                tol=0.5 * tol,
+                init=result,
+                time_limit=max(left, 1e-9) if np.isfinite(left) else None,
+                **settings,
             )[0]
             if result.status != "optimal":
-                break
+                return result
             limit = alpha * (1.0 + 0.25 * tol)
             found = self._violations(result, self._n_starts)
             if found.largest <= limit:
                 found = self._violations(result, _FINAL * self._n_starts)
             if found.largest <= limit:
-                break
+                return result
             result = self._exchange(result, found.gates[:, found.values > limit])
         assert result is not None
-        return result
+        return replace(result, status="max_iter")
 
     def _exchange(self, result: SolveResult, gates: Float) -> SolveResult:
         """Keep the patterns of the solution, add those of gates; return it over the new set."""
