@@ -176,7 +176,8 @@ bool RestrictedProblem::begins_with_fista(double target) const {
 
 bool RestrictedProblem::fits_cone_interior_point() const {
   const double entries = static_cast<double>(op_.n_samples()) * working.coefs.size();
-  return entries <= ConeInteriorPoint::kMaxEntries;
+  return entries <= ConeInteriorPoint::kMaxEntries &&
+         working.coefs.size() <= ConeInteriorPoint::kMaxCoefs;
 }
 
 void RestrictedProblem::minimise(double target, Control& control) {

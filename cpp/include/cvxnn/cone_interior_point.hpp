@@ -16,13 +16,17 @@
 namespace cvxnn {
 
 // Mehrotra's predictor and corrector (Wright 1997, ch. 10) on
-//   min 1/2 ||tau - sum_j B_j y_j||^2 + sum_j x_j,  (x_j, y_j) in a second-order cone,  H_j y_j >=
-//   0, B_j = P h^(1/2) A_j / alphas_j,  P the projection that eliminates the unpenalised block.
+//   min 1/2 ||tau - sum_j B_j y_j||^2 + sum_j x_j,
+//   (x_j, y_j) in a second-order cone,  H_j y_j >= 0,
+//   B_j = P h^(1/2) A_j / alphas_j,  P the projection that eliminates the unpenalised block.
 // Duals: z_j = B_j^T r + H_j^T rho_j with ||z_j|| <= 1, rho_j >= 0. Newton's matrix is that of the
 // coefficients, (sum_j n_features)^2, and costs n_samples n_features^2 a block for the half-spaces.
+// Iterations allocate; the factorisation dwarfs that.
 class ConeInteriorPoint {
  public:
-  static constexpr double kMaxEntries = 5e7;  // of (B_1, B_2, ...), which is held in memory
+  // What is held in memory: (B_1, B_2, ...), and twice Newton's matrix.
+  static constexpr double kMaxEntries = 5e7;
+  static constexpr Index kMaxCoefs = 8192;
 
   ConeInteriorPoint(const Operator& op, int n_threads) : op_(op), n_threads_(n_threads) {}
 
