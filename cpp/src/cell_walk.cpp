@@ -5,6 +5,7 @@
 namespace cvxnn {
 namespace {
 constexpr double kProgress = 1e-13;  // relative increase below which a walk ends
+constexpr double kRounding = 1e-12;  // of the norm of what is projected
 }  // namespace
 
 CellWalk::CellWalk(const DataMatrix<double>& x)
@@ -43,9 +44,11 @@ double CellWalk::ascend(const Vector& v, VectorRef u, VectorRef best) {
   Vector kept = signs_;
   for (bool warm = false;; warm = true) {
     Vector q = x_.transpose() * (signs_.array() > 0.0).select(v, 0.0);
+    const double pull = q.norm();
     projection_.project(rows_, signs_, q, warm);
     const double norm = q.norm();
-    if (!(norm > value * (1.0 + kProgress))) break;
+    // A projection that is zero but for rounding has no direction.
+    if (!(norm > value * (1.0 + kProgress) && norm > kRounding * pull)) break;
     value = norm;
     best = q / norm;
     kept = signs_;

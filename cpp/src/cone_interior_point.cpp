@@ -377,8 +377,8 @@ Index ConeInteriorPoint::minimise(const WorkingSet& working, Vector& W, Unpenali
     const bool resumed = !places_.empty();
     start(working);
     n = follow_path(working, target, control);
-    if (resumed &&
-        gap() > target) {  // not from where the last call left off: from the centres, once
+    // Where the last call left off can be too near the boundary: then once more from the centres.
+    if (resumed && gap() > target) {
       places_.clear();
       start(working);
       n += follow_path(working, target, control);

@@ -11,7 +11,7 @@ from cvxnn._ext import core
 from cvxnn._problem import Problem, make_problem, shown_log, solver_settings
 from cvxnn._threads import effective_threads
 from cvxnn._validation import Float, check_choice
-from cvxnn.arrangements import PatternSet
+from cvxnn.arrangements import PatternSet, check_data_of
 from cvxnn.results import SolveResult, certified_fields
 
 ACTIVATIONS = ("gated_relu", "relu")
@@ -153,12 +153,7 @@ def pattern_program(
             "patterns must be a PatternSet (see activation_patterns), "
             f"got {type(patterns).__name__}"
         )
-    problem = make_problem(X, y, patterns.n_patterns, **options)
-    if problem.data.shape != (patterns.n_samples, patterns.n_features):
-        raise ValueError(
-            f"patterns were made from data of shape ({patterns.n_samples}, {patterns.n_features}), "
-            f"X has shape {problem.data.shape}"
-        )
+    problem = make_problem(check_data_of(X, patterns), y, patterns.n_patterns, **options)
     if activation == "relu" and not (problem.weights > 0.0).all():
         raise ValueError("weights must be positive for activation='relu', got a zero")
     return PatternProgram(problem, patterns, activation)

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cvxnn._ext import core
 from cvxnn._threads import effective_threads
-from cvxnn._validation import Float, check_count, check_data, check_gates
+from cvxnn._validation import Data, Float, check_count, check_data, check_gates
 
 RandomState: TypeAlias = (
     int
@@ -230,6 +230,39 @@ def concatenate_patterns(first: PatternSet, second: PatternSet, most: int) -> Pa
     )
 
 
+def _arrangement(data: Data) -> tuple[Float, Float, float]:
+    """Return distinct unit rows in the span of the data, that span, and a bound of the cells.
+
+    An isometry of the span: cells, and projections on their cones, stay what they are.
+    """
+    rows = np.asarray(data, dtype=np.float64)
+    lengths = np.linalg.norm(rows, axis=1)
+    rows = rows[lengths > _ZERO_ROW * lengths.max()]
+    rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    span = np.eye(1, data.shape[1])
+    if len(rows) > 0:
+        values, span = np.linalg.svd(rows, full_matrices=False)[1:]
+        span = span[values > _ZERO_SINGULAR * values[0]]
+    hyperplanes, bound = core.distinct_hyperplanes(np.ascontiguousarray(rows @ span.T))
+    return np.ascontiguousarray(hyperplanes), span, bound
+
+
+def pattern_bound(data: Data) -> float:
+    """Return an upper bound of the number of patterns of checked data."""
+    return _arrangement(data)[2]
+
+
+def check_data_of(X: ArrayLike, patterns: PatternSet) -> Data:
+    """Return X as the core wants it; it must have the shape of the data of the patterns."""
+    data = check_data(X)
+    if data.shape != (patterns.n_samples, patterns.n_features):
+        raise ValueError(
+            f"patterns were made from data of shape ({patterns.n_samples}, {patterns.n_features}), "
+            f"X has shape {data.shape}"
+        )
+    return data
+
+
 def enumerate_patterns(
     X: ArrayLike, *, max_patterns: int = 1_000_000, n_threads: int | None = None
 ) -> PatternSet:
@@ -277,25 +310,13 @@ def enumerate_patterns(
     """
     data = check_data(X)
     max_patterns = check_count(max_patterns, "max_patterns")
-    rows = np.asarray(data, dtype=np.float64)
-    lengths = np.linalg.norm(rows, axis=1)
-    rows = rows[lengths > _ZERO_ROW * lengths.max()]
-    rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-    # An isometry of the span of the data: cells and projections on them stay what they are.
-    if len(rows) > 0:
-        values, span = np.linalg.svd(rows, full_matrices=False)[1:]
-        span = span[values > _ZERO_SINGULAR * values[0]]
-    else:
-        span = np.eye(1, data.shape[1])
-    hyperplanes, bound = core.distinct_hyperplanes(np.ascontiguousarray(rows @ span.T))
+    hyperplanes, span, bound = _arrangement(data)
     if bound > max_patterns:
         raise ValueError(
             f"X may have {bound:.6g} activation patterns ({len(hyperplanes)} distinct directions "
             f"of rank {len(span)}), max_patterns is {max_patterns}: raise it, or sample gates"
         )
-    points = core.cell_points(
-        np.ascontiguousarray(hyperplanes), n_threads=effective_threads(n_threads)
-    )
+    points = core.cell_points(hyperplanes, n_threads=effective_threads(n_threads))
     gates = np.ascontiguousarray(span.T @ points)
     words = np.empty((-(-len(data) // 64), gates.shape[1]), dtype=np.uint64)
     core.pack_patterns(data, gates, words, n_threads=effective_threads(n_threads))

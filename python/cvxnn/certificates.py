@@ -12,7 +12,7 @@ from cvxnn._ext import core
 from cvxnn._problem import Problem, make_problem
 from cvxnn._threads import effective_threads
 from cvxnn._validation import Float, check_choice, check_count, check_positive
-from cvxnn.arrangements import RandomState, enumerate_patterns, generator
+from cvxnn.arrangements import RandomState, enumerate_patterns, generator, pattern_bound
 from cvxnn.losses import Huber
 from cvxnn.network import Network
 
@@ -151,6 +151,8 @@ def certify(
             "network must be a ReLU network with one output, got "
             f"{trained.activation!r} with {trained.n_outputs_} outputs"
         )
+    if not (trained.penalty_weights_ == 1.0).all():
+        raise ValueError("network must have penalty weights of one")
     problem, neurons, outputs = _as_problem(trained, X, y, loss, sample_weight)
     data = np.ascontiguousarray(problem.data, dtype=np.float64)
     fit = trained.predict(X)[:, None]
@@ -162,20 +164,7 @@ def certify(
 
     rng = generator(random_state)
     starts = np.hstack([neurons[:, strength > 0], rng.standard_normal((data.shape[1], n_starts))])
-    found = find_violations(data, theta[:, 0], starts, n_threads)
-    norm, proof = found.largest, False
-    neuron, sign = found.directions[:, 0], int(found.signs[0])
-    if method == "exact" or (method == "auto" and _few_patterns(data)):
-        patterns = enumerate_patterns(data, max_patterns=2**31 - 1, n_threads=n_threads)
-        proof = True
-        exact, block, direction = core.dual_norm_relu(
-            data, (patterns.words, patterns.gates), theta, n_threads=n_threads
-        )
-        if exact > norm:
-            norm, neuron = exact, direction
-            sign = 1 if block < patterns.n_patterns else -1
-    elif method == "bound":
-        norm, proof = _norm_bound(data, theta[:, 0]), True
+    norm, proof, neuron, sign = _dual_norm(data, theta[:, 0], starts, method, n_threads)
     limit = alpha / norm if norm > 0.0 else np.inf
     lower_bound = min(core.lower_bound(*arguments, free, theta, limit), objective)
     status = "optimal"
@@ -235,9 +224,23 @@ def _as_problem(
     return problem, neurons, network.coefs_[1][:, 0]
 
 
-def _few_patterns(data: Float) -> bool:
-    hyperplanes, bound = core.distinct_hyperplanes(data)
-    return bound <= _FEW or 2.0 ** len(hyperplanes) <= _FEW
+def _dual_norm(
+    data: Float, theta: Float, starts: Float, method: str, n_threads: int
+) -> tuple[float, bool, Float, int]:
+    """Return N(theta), whether no neuron exceeds it, and the worst neuron and its sign."""
+    found = find_violations(data, theta, starts, n_threads)
+    neuron, sign = found.directions[:, 0], int(found.signs[0])
+    if method == "bound":
+        return _norm_bound(data, theta), True, neuron, sign
+    if method == "search" or (method == "auto" and pattern_bound(data) > _FEW):
+        return found.largest, False, neuron, sign
+    patterns = enumerate_patterns(data, max_patterns=2**31 - 1, n_threads=n_threads)
+    norm, block, direction = core.dual_norm_relu(
+        data, (patterns.words, patterns.gates), theta[:, None], n_threads=n_threads
+    )
+    if norm <= found.largest:  # but for rounding they are equal
+        return found.largest, True, neuron, sign
+    return norm, True, direction, 1 if block < patterns.n_patterns else -1
 
 
 def _norm_bound(data: Float, theta: Float) -> float:

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cvxnn._validation import Float, check_choice, check_data
+from cvxnn._validation import Float, check_choice
+from cvxnn.arrangements import check_data_of
 from cvxnn.network import Network
 from cvxnn.results import SolveResult
 
@@ -83,12 +84,8 @@ def decompose(result: SolveResult, X: ArrayLike, *, method: str = "minimum_norm"
     if result.activation != "gated_relu":
         raise ValueError(f"result must be of activation 'gated_relu', got {result.activation!r}")
     check_choice(method, "method", ("minimum_norm", "closed_form", "approximate"))
-    data = np.asarray(check_data(X), dtype=np.float64)
+    data = np.asarray(check_data_of(X, result.patterns), dtype=np.float64)
     patterns = result.patterns
-    if data.shape != (patterns.n_samples, patterns.n_features):
-        raise ValueError(
-            f"X must have shape ({patterns.n_samples}, {patterns.n_features}), got {data.shape}"
-        )
     lengths = np.linalg.norm(data, axis=1)
     rows = data[lengths > 0.0] / lengths[lengths > 0.0, None]
     signs = np.where(patterns.to_dense()[lengths > 0.0][:, result.active_set], 1.0, -1.0)

@@ -7,7 +7,8 @@ from numpy.typing import ArrayLike
 
 from cvxnn._ext import core
 from cvxnn._threads import effective_threads
-from cvxnn._validation import Float, check_data, check_positive, check_vector
+from cvxnn._validation import Float, check_positive, check_vector
+from cvxnn.arrangements import check_data_of
 from cvxnn.network import Network
 from cvxnn.results import SolveResult
 
@@ -208,12 +209,8 @@ def optimal_set(
     if not (result.weights == 1.0).all():
         raise ValueError("result must have unit weights")
     tol = check_positive(tol, "tol")
-    data = np.ascontiguousarray(check_data(X), dtype=np.float64)
+    data = np.ascontiguousarray(check_data_of(X, result.patterns), dtype=np.float64)
     patterns = result.patterns
-    if data.shape != (patterns.n_samples, patterns.n_features):
-        raise ValueError(
-            f"X must have shape ({patterns.n_samples}, {patterns.n_features}), got {data.shape}"
-        )
     relu = result.activation == "relu"
     tight = core.tight_relu if relu else core.tight_masked
     blocks, gradients = tight(

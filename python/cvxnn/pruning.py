@@ -20,13 +20,13 @@ def _rescaled(network: Network, kept: NDArray[np.signedinteger[Any]], factors: F
     inner, outer = np.linalg.norm(hidden, axis=0), np.linalg.norm(output, axis=1)
     size = np.sqrt(factors * inner * outer)
     hidden = hidden * (size / inner)
-    gated = network.gates_ is not None and network.gate_intercepts_ is not None
+    gates, offsets = network.gates_, network.gate_intercepts_
     return Network(
         [hidden[:-1], output * (size / outer)[:, None]],
         [hidden[-1], network.intercepts_[1]],
         activation=network.activation,
-        gates=network.gates_[:, kept] if gated else None,  # type: ignore[index]
-        gate_intercepts=network.gate_intercepts_[kept] if gated else None,  # type: ignore[index]
+        gates=None if gates is None else gates[:, kept],
+        gate_intercepts=None if offsets is None else offsets[kept],
         skip=network.skip_,
         penalty_weights=network.penalty_weights_[kept],
     )

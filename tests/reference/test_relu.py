@@ -1,25 +1,10 @@
 """Optimum values of ReLU programs over all patterns, from independent solvers and closed forms."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 import cvxnn
-
-REFERENCE = json.loads((Path(__file__).parent.parent / "data" / "two_layer.json").read_text())
-LABELLED = ("logistic", "squared_hinge")
-LOSSES = {"huber": cvxnn.Huber(0.5)}
-
-
-def case_data(case, *, labels):
-    rng = np.random.default_rng(case["seed"])
-    X = rng.standard_normal((case["n"], case["d"]))
-    y = rng.standard_normal(case["n"])
-    if case.get("bias"):
-        X = np.column_stack([X, np.ones(case["n"])])
-    return X, np.where(y >= 0, 1.0, -1.0) if labels else y
+from reference_cases import REFERENCE, SCALAR, case_data, loss_of, sampled_gates_data
 
 
 def worst_violation(X, result):
@@ -45,11 +30,11 @@ def check(X, y, patterns, loss, beta, optimum):
     return result
 
 
-@pytest.mark.parametrize("name", REFERENCE["scalar"])
+@pytest.mark.parametrize("name", SCALAR)
 def test_scalar(name):
-    case = REFERENCE["scalar"][name]
-    X, y = case_data(case, labels=case["loss"] in LABELLED)
-    loss = LOSSES.get(case["loss"], case["loss"])
+    case = SCALAR[name]
+    X, y = case_data(case)
+    loss = loss_of(case["loss"])
     patterns = cvxnn.enumerate_patterns(X)
     assert patterns.n_patterns == case["P"]
     a_max = cvxnn.alpha_max(X, y, patterns, activation="relu", loss=loss)
@@ -62,13 +47,7 @@ def test_scalar(name):
 @pytest.mark.parametrize("loss", ["squared", "logistic"])
 def test_sampled_gates(loss):
     case = REFERENCE["sampled_gates"][loss]
-    rng = np.random.default_rng(60)
-    X = rng.standard_normal((100, 8))
-    y = np.maximum(X @ rng.standard_normal((8, 5)), 0) @ rng.standard_normal(5)
-    y += 0.5 * rng.standard_normal(100)
-    if loss in LABELLED:
-        y = np.where(y >= 0, 1.0, -1.0)
-    patterns = cvxnn.activation_patterns(X, np.random.default_rng(61).standard_normal((8, 100)))
+    X, y, patterns = sampled_gates_data(loss)
     check(X, y, patterns, loss, case["beta"], case["relu"])
 
 
@@ -83,7 +62,7 @@ def test_one_dimension(patterns):
 
 def test_column_generation():
     case = REFERENCE["column_generation"]
-    X, y = case_data(case, labels=False)
+    X, y = case_data(case)
     check(X, y, "exact", "squared", case["beta"], case["relu_squared"])
 
 
@@ -92,8 +71,8 @@ def test_column_generation():
     "name", ["A1_squared_0.1", "A2_squared_0.1", "A3_squared_0.1", "A2_logistic_0.1"]
 )
 def test_adaptive_patterns_find_the_global_optimum(name, seed):
-    case = REFERENCE["scalar"][name]
-    X, y = case_data(case, labels=case["loss"] in LABELLED)
+    case = SCALAR[name]
+    X, y = case_data(case)
     result = cvxnn.solve(
         X,
         y,
@@ -126,7 +105,7 @@ def test_whitened_data(n):
 
 def test_interpolation_as_alpha_vanishes():
     case = REFERENCE["min_norm_interpolation_A1"]
-    X, y = case_data(REFERENCE["scalar"]["A1_squared_0.1"], labels=False)
+    X, y = case_data(SCALAR["A1_squared_0.1"])
     patterns = cvxnn.enumerate_patterns(X)
     for beta, ratio in case["p_over_beta"].items():
         alpha = float(beta) / len(y)

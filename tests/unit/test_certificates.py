@@ -1,32 +1,19 @@
 """Certificates for networks from anywhere."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 from sklearn.neural_network import MLPRegressor
 
 import cvxnn
-
-REFERENCE = json.loads((Path(__file__).parent.parent / "data" / "two_layer.json").read_text())
-
-
-def case_data(name):
-    case = REFERENCE["scalar"][name]
-    rng = np.random.default_rng(case["seed"])
-    X = rng.standard_normal((case["n"], case["d"]))
-    y = rng.standard_normal(case["n"])
-    if case["bias"]:
-        X = np.column_stack([X, np.ones(case["n"])])
-    return case, X, np.where(y >= 0, 1.0, -1.0) if case["loss"] == "logistic" else y
+from reference_cases import REFERENCE, SCALAR, case_data
 
 
 @pytest.mark.parametrize(
     "name", ["A1_squared_0.1", "A2_squared_0.5", "A3_squared_0.1", "A2_logistic_0.1"]
 )
 def test_accepts_optimal_networks(name):
-    case, X, y = case_data(name)
+    case = SCALAR[name]
+    X, y = case_data(case)
     alpha = case["beta"] / len(y)
     result = cvxnn.solve(
         X, y, "exact", activation="relu", loss=case["loss"], alpha=alpha, tol=1e-10
@@ -42,7 +29,7 @@ def test_accepts_optimal_networks(name):
 
 def test_rejects_a_smooth_stationary_point():
     case = REFERENCE["certificate_reject_smooth"]
-    _, X, y = case_data("A2_squared_0.1")
+    X, y = case_data(SCALAR["A2_squared_0.1"])
     alpha = 0.3 / len(y)
     net = cvxnn.Network(
         [np.array(case["net"]["u"]).T, np.array(case["net"]["a"])[:, None]], [np.zeros(2), [0.0]]
@@ -84,7 +71,7 @@ def test_rejects_a_clarke_stationary_point():
 
 
 def test_a_network_that_is_not_trained_is_improvable():
-    _, X, y = case_data("A2_squared_0.1")
+    X, y = case_data(SCALAR["A2_squared_0.1"])
     rng = np.random.default_rng(0)
     net = cvxnn.Network(
         [rng.standard_normal((3, 4)), rng.standard_normal((4, 1))], [np.zeros(4), [0.0]]
@@ -96,7 +83,8 @@ def test_a_network_that_is_not_trained_is_improvable():
 
 
 def test_methods_order_their_bounds():
-    case, X, y = case_data("A2_squared_0.1")
+    case = SCALAR["A2_squared_0.1"]
+    X, y = case_data(case)
     alpha = case["beta"] / len(y)
     net = cvxnn.Network([np.zeros((3, 0)), np.zeros((0, 1))], [np.zeros(0), [0.0]])
     bound, exact, search = (

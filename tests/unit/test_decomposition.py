@@ -63,7 +63,7 @@ def test_bad_input():
         cvxnn.decompose(relu, X)
     with pytest.raises(TypeError, match="result must be a SolveResult"):
         cvxnn.decompose(gated.network(), X)
-    with pytest.raises(ValueError, match="X must have shape"):
+    with pytest.raises(ValueError, match="X has shape"):
         cvxnn.decompose(gated, X[1:])
     with pytest.raises(ValueError, match="method must be one of"):
         cvxnn.decompose(gated, X, method="guess")

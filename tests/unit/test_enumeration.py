@@ -1,16 +1,13 @@
 """All activation patterns of a data set."""
 
 import itertools
-import json
 from math import comb
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import cvxnn
-
-REFERENCE = json.loads((Path(__file__).parent.parent / "data" / "two_layer.json").read_text())
+from reference_cases import REFERENCE
 
 
 def random_data(seed, n, d, *, bias=False):

@@ -1,28 +1,17 @@
 """Pruning, canonical forms, and the set of all optima."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 import cvxnn
+from reference_cases import SCALAR, case_data
 
-REFERENCE = json.loads((Path(__file__).parent.parent / "data" / "two_layer.json").read_text())
-PRUNED = [
-    name
-    for name, case in REFERENCE["scalar"].items()
-    if case["loss"] == "squared" and "rank" in case
-]
+PRUNED = [name for name, case in SCALAR.items() if case["loss"] == "squared" and "rank" in case]
 
 
 def solved(name):
-    case = REFERENCE["scalar"][name]
-    rng = np.random.default_rng(case["seed"])
-    X = rng.standard_normal((case["n"], case["d"]))
-    y = rng.standard_normal(case["n"])
-    if case["bias"]:
-        X = np.column_stack([X, np.ones(case["n"])])
+    case = SCALAR[name]
+    X, y = case_data(case)
     alpha = case["beta"] / len(y)
     result = cvxnn.solve(X, y, "exact", activation="relu", alpha=alpha, tol=1e-11, max_iter=200)
     return case, X, y, result
@@ -119,7 +108,7 @@ def test_bad_input():
     net = result.network()
     with pytest.raises(TypeError, match="result must be a SolveResult"):
         cvxnn.optimal_set(net, X)
-    with pytest.raises(ValueError, match="X must have shape"):
+    with pytest.raises(ValueError, match="X has shape"):
         cvxnn.optimal_set(result, X[:-1])
     with pytest.raises(TypeError, match="network must be a Network"):
         cvxnn.prune(result, X)

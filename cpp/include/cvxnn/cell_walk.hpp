@@ -1,7 +1,6 @@
 // The neuron that most violates the dual constraint: local search over the cells of an arrangement.
 #pragma once
 
-#include "cvxnn/activation_cones.hpp"
 #include "cvxnn/cone_projection.hpp"
 #include "cvxnn/types.hpp"
 

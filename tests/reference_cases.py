@@ -1,0 +1,43 @@
+"""The reference optima of ``data/two_layer.json``, and the data that they belong to."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+import cvxnn
+
+REFERENCE = json.loads((Path(__file__).parent / "data" / "two_layer.json").read_text())
+SCALAR = REFERENCE["scalar"]
+_LOSSES = {"huber": cvxnn.Huber(0.5)}
+_LABELLED = ("logistic", "squared_hinge")
+
+
+def loss_of(name):
+    """Return the loss of a case as the library takes it."""
+    return _LOSSES.get(name, name)
+
+
+def as_targets(y, loss):
+    """Return labels -1 and +1 for the losses that want them."""
+    return np.where(y >= 0, 1.0, -1.0) if loss in _LABELLED else y
+
+
+def case_data(case):
+    """Return X and targets of a case."""
+    rng = np.random.default_rng(case["seed"])
+    X = rng.standard_normal((case["n"], case["d"]))
+    y = rng.standard_normal(case["n"])
+    if case.get("bias"):
+        X = np.column_stack([X, np.ones(case["n"])])
+    return X, as_targets(y, case.get("loss"))
+
+
+def sampled_gates_data(loss):
+    """Return X, targets and patterns of the case with 100 sampled gates."""
+    rng = np.random.default_rng(60)
+    X = rng.standard_normal((100, 8))
+    y = np.maximum(X @ rng.standard_normal((8, 5)), 0) @ rng.standard_normal(5)
+    y += 0.5 * rng.standard_normal(100)
+    gates = np.random.default_rng(61).standard_normal((8, 100))
+    return X, as_targets(y, loss), cvxnn.activation_patterns(X, gates)

@@ -1,0 +1,64 @@
+"""Walks from cell to cell, which look for the neuron that most violates the dual constraint."""
+
+import numpy as np
+import pytest
+
+import cvxnn
+from cvxnn._adaptive import find_violations
+from cvxnn._ext import core
+from reference_cases import REFERENCE
+
+
+def exact_maximum(X, theta):
+    patterns = cvxnn.enumerate_patterns(X)
+    design = (patterns.words, patterns.gates)
+    value, _, neuron = core.dual_norm_relu(X, design, theta[:, None], n_threads=1)
+    return value, neuron
+
+
+def gain(X, v, u):
+    return v @ np.maximum(X @ u, 0.0)
+
+
+def test_the_reference_maximum():
+    case = REFERENCE["primitive_oracle"]
+    rng = np.random.default_rng(202)
+    X, v = rng.standard_normal((12, 3)), rng.standard_normal(12)
+    starts = np.asfortranarray(np.random.default_rng(0).standard_normal((3, 20)))
+    for sign, name in ((1.0, "max_positive"), (-1.0, "max_negative")):
+        values, _, _ = core.cell_walks(X, sign * v, starts, n_threads=1)
+        assert values.max() == pytest.approx(case[name], rel=1e-9)
+    found = find_violations(X, v, starts, 1)
+    assert found.signs[0] == case["sign"]
+    assert found.directions[:, 0] == pytest.approx(case["argmax_u"], abs=1e-9)
+    value, neuron = exact_maximum(X, v)
+    assert value == pytest.approx(case["max_abs"], rel=1e-9)
+    assert neuron == pytest.approx(case["argmax_u"], abs=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_many_starts_find_the_exact_maximum(seed):
+    rng = np.random.default_rng(seed)
+    X, theta = rng.standard_normal((14, 4)), rng.standard_normal(14)
+    found = find_violations(X, theta, rng.standard_normal((4, 50)), 2)
+    assert found.largest == pytest.approx(exact_maximum(X, theta)[0], rel=1e-9)
+
+
+@pytest.mark.parametrize("integers", [False, True])
+def test_values_belong_to_their_neurons_and_never_fall(integers):
+    rng = np.random.default_rng(1)
+    X = rng.integers(-1, 2, (30, 3)).astype(float) if integers else rng.standard_normal((30, 3))
+    v = rng.standard_normal(30)
+    starts = np.asfortranarray(rng.standard_normal((3, 40)))
+    values, best, inside = core.cell_walks(X, v, starts, n_threads=2)
+    real = np.linalg.norm(X, axis=1) > 0
+    for start, value, neuron, gate in zip(starts.T, values, best.T, inside.T, strict=True):
+        assert value >= gain(X, v, start) / np.linalg.norm(start) - 1e-12
+        if value == 0.0:
+            continue
+        assert np.linalg.norm(neuron) == pytest.approx(1.0)
+        assert gain(X, v, neuron) == pytest.approx(value, rel=1e-9)
+        # The gate is inside a cell whose closure holds the neuron.
+        scores = X[real] @ gate
+        assert np.abs(scores).min() > 1e-12
+        assert (np.sign(scores) * (X[real] @ neuron) >= -1e-8).all()
