@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 
 import cvxnn
+from cvxnn.losses import resolve_loss
 
 REFERENCE = json.loads((Path(__file__).parent / "data" / "two_layer.json").read_text())
 SCALAR = REFERENCE["scalar"]
 _LOSSES = {"huber": cvxnn.Huber(0.5)}
-_LABELLED = ("logistic", "squared_hinge")
 
 
 def loss_of(name):
@@ -20,7 +20,7 @@ def loss_of(name):
 
 def as_targets(y, loss):
     """Return labels -1 and +1 for the losses that want them."""
-    return np.where(y >= 0, 1.0, -1.0) if loss in _LABELLED else y
+    return np.where(y >= 0, 1.0, -1.0) if resolve_loss(loss_of(loss)).labels else y
 
 
 def case_data(case):
@@ -30,7 +30,7 @@ def case_data(case):
     y = rng.standard_normal(case["n"])
     if case.get("bias"):
         X = np.column_stack([X, np.ones(case["n"])])
-    return X, as_targets(y, case.get("loss"))
+    return X, as_targets(y, case.get("loss", "squared"))
 
 
 def sampled_gates_data(loss):

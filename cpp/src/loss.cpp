@@ -82,6 +82,26 @@ struct SquaredHinge {
   double curvature(double f, double y) const { return y * f < 1.0 ? 1.0 : 0.0; }
 };
 
+// max(0, 1 - y f); 0 <= a = y v <= 1, and at the kink any of these is minus a slope.
+struct Hinge {
+  double clip(double v, double y) const { return y * v < 0.0 ? 0.0 : v; }
+  double largest_scale(double v, double) const { return 1.0 / std::abs(v); }
+  static constexpr double kSmoothness = kInfinity;
+  static constexpr bool kQuadratic = false;
+  double value(double f, double y) const { return std::max(0.0, 1.0 - y * f); }
+  double dual(double f, double y) const { return y * f < 1.0 ? y : 0.0; }
+  double conjugate(double v, double y) const {
+    const double a = y * v;
+    return a < 0.0 || a > 1.0 ? -kInfinity : a;
+  }
+  double gap(double f, double v, double y) const {
+    const double a = y * v, m = 1.0 - y * f;
+    if (a < 0.0 || a > 1.0) return kInfinity;
+    return m > 0.0 ? (1.0 - a) * m : -a * m;
+  }
+  double curvature(double, double) const { return 0.0; }
+};
+
 // t^2 / 2 for |t| <= delta, delta |t| - delta^2 / 2 beyond, t = f - y; |v| <= delta. l'' vanishes
 // on the linear part, where the gradient does not: there the curvature is a share of the tangent
 // majoriser's, and the line search of the Newton steps answers for the rest.
@@ -113,26 +133,73 @@ struct Huber {
   }
 };
 
+// max over 0 <= a <= 1 of a (1 - y f) - sigma/2 (a - c)^2: linear, quadratic, zero less a constant.
+struct HingeEnvelope {
+  static constexpr double kTail = Huber::kTail;
+  double c, sigma;
+  double clip(double v, double y) const { return y * v < 0.0 ? 0.0 : v; }
+  double largest_scale(double v, double) const { return 1.0 / std::abs(v); }
+  static constexpr double kSmoothness = kInfinity;  // 1 / sigma, which shrinks
+  static constexpr bool kQuadratic = false;
+  double peak(double f, double y) const { return c + (1.0 - y * f) / sigma; }
+  double best(double f, double y) const { return std::clamp(peak(f, y), 0.0, 1.0); }
+  double value(double f, double y) const {
+    const double a = best(f, y);
+    return a * (1.0 - y * f) - 0.5 * sigma * (a - c) * (a - c);
+  }
+  double dual(double f, double y) const { return y * best(f, y); }
+  double conjugate(double v, double y) const {
+    const double a = y * v;
+    return a < 0.0 || a > 1.0 ? -kInfinity : a - 0.5 * sigma * (a - c) * (a - c);
+  }
+  double gap(double f, double v, double y) const {
+    const double a = y * v, top = best(f, y);
+    if (a < 0.0 || a > 1.0) return kInfinity;
+    return 0.5 * sigma * (a - top) * (a + top - 2.0 * peak(f, y));
+  }
+  double curvature(double f, double y) const {
+    const double a = peak(f, y);
+    if (a <= 0.0) return 0.0;
+    return a <= 1.0 ? 1.0 / sigma : kTail / (sigma * a);
+  }
+};
+
+// The scalar loss of each sample: one for all, or with a centre of its own.
 template <class Scalar>
-class Separable final : public Loss {
+struct Uniform {
+  using Type = Scalar;
+  Scalar scalar;
+  const Scalar& at(Index, Index) const { return scalar; }
+};
+struct HingeEnvelopes {
+  using Type = HingeEnvelope;
+  Matrix c;
+  double sigma = 1.0;
+  HingeEnvelope at(Index i, Index k) const { return {c(i, k), sigma}; }
+};
+
+template <class Scalars, class Base = Loss>
+class Separable : public Base {
  public:
-  Separable(Scalar scalar, Matrix y, Vector omega)
-      : Loss(std::move(y), std::move(omega)), scalar_(scalar) {}
+  using Scalar = typename Scalars::Type;
+
+  Separable(Scalars scalars, Matrix y, Vector omega)
+      : Base(std::move(y), std::move(omega)), scalars_(std::move(scalars)) {}
 
   double value(ConstMatrixRef F) const override {
     double sum = 0.0;
-    for_each([&](Index i, Index k) { sum += omega_[i] * scalar_.value(F(i, k), y_(i, k)); });
+    for_each([&](Index i, Index k) { sum += omega_[i] * at(i, k).value(F(i, k), y_(i, k)); });
     return sum;
   }
 
   void dual_point(ConstMatrixRef F, MatrixRef Theta) const override {
-    for_each([&](Index i, Index k) { Theta(i, k) = omega_[i] * scalar_.dual(F(i, k), y_(i, k)); });
+    for_each([&](Index i, Index k) { Theta(i, k) = omega_[i] * at(i, k).dual(F(i, k), y_(i, k)); });
   }
 
   double dual_value(ConstMatrixRef Theta) const override {
     double sum = 0.0;
     for_each_weighted([&](Index i, Index k) {
-      sum += omega_[i] * scalar_.conjugate(Theta(i, k) / omega_[i], y_(i, k));
+      sum += omega_[i] * at(i, k).conjugate(Theta(i, k) / omega_[i], y_(i, k));
     });
     return sum;
   }
@@ -140,7 +207,7 @@ class Separable final : public Loss {
   double fenchel_gap(ConstMatrixRef F, ConstMatrixRef Theta) const override {
     double sum = 0.0;
     for_each_weighted([&](Index i, Index k) {
-      sum += omega_[i] * scalar_.gap(F(i, k), Theta(i, k) / omega_[i], y_(i, k));
+      sum += omega_[i] * at(i, k).gap(F(i, k), Theta(i, k) / omega_[i], y_(i, k));
     });
     return sum;
   }
@@ -148,12 +215,12 @@ class Separable final : public Loss {
   void curvature(ConstMatrixRef F, VectorRef h) const override {
     h.setZero();
     for_each([&](Index i, Index k) {
-      h[i] = std::max(h[i], omega_[i] * scalar_.curvature(F(i, k), y_(i, k)));
+      h[i] = std::max(h[i], omega_[i] * at(i, k).curvature(F(i, k), y_(i, k)));
     });
   }
 
   void clip(MatrixRef Theta) const override {
-    for_each([&](Index i, Index k) { Theta(i, k) = scalar_.clip(Theta(i, k), y_(i, k)); });
+    for_each([&](Index i, Index k) { Theta(i, k) = at(i, k).clip(Theta(i, k), y_(i, k)); });
   }
 
   double smoothness() const override { return Scalar::kSmoothness; }
@@ -164,7 +231,7 @@ class Separable final : public Loss {
       constexpr double kInside = 1.0 - 4.0 * std::numeric_limits<double>::epsilon();
       double domain = kInfinity;
       for_each_weighted([&](Index i, Index k) {
-        domain = std::min(domain, scalar_.largest_scale(Theta(i, k) / omega_[i], y_(i, k)));
+        domain = std::min(domain, at(i, k).largest_scale(Theta(i, k) / omega_[i], y_(i, k)));
       });
       const double scale = std::min(1.0, limit);
       return domain < scale ? kInside * domain : scale;
@@ -178,7 +245,13 @@ class Separable final : public Loss {
     }
   }
 
- private:
+ protected:
+  using Base::omega_;
+  using Base::y_;
+  Scalars scalars_;
+
+  decltype(auto) at(Index i, Index k) const { return scalars_.at(i, k); }
+
   template <class Fn>
   void for_each(Fn&& fn) const {
     for (Index k = 0; k < y_.cols(); ++k) {
@@ -191,21 +264,47 @@ class Separable final : public Loss {
       if (omega_[i] > 0.0) fn(i, k);
     });
   }
+};
 
-  Scalar scalar_;
+class ProximalHinge final : public Separable<HingeEnvelopes, ProximalLoss> {
+ public:
+  ProximalHinge(const Matrix& y, const Vector& omega)
+      : Separable({Matrix::Zero(y.rows(), y.cols())}, y, omega) {}
+
+  void recentre(ConstMatrixRef F) override {
+    for_each([&](Index i, Index k) { scalars_.c(i, k) = at(i, k).best(F(i, k), y_(i, k)); });
+  }
+  void sharpen() override {
+    constexpr double kShrink = 0.5, kLeast = 1e-4;
+    scalars_.sigma = std::max(kLeast, kShrink * scalars_.sigma);
+  }
+};
+
+class HingeLoss final : public Separable<Uniform<Hinge>> {
+ public:
+  using Separable::Separable;
+  std::unique_ptr<ProximalLoss> proximal() const override {
+    return std::make_unique<ProximalHinge>(y_, omega_);
+  }
 };
 
 template <class Scalar>
 std::unique_ptr<Loss> make(Scalar scalar, Matrix y, Vector omega) {
-  return std::make_unique<Separable<Scalar>>(scalar, std::move(y), std::move(omega));
+  return std::make_unique<Separable<Uniform<Scalar>>>(Uniform<Scalar>{scalar}, std::move(y),
+                                                      std::move(omega));
 }
 
 }  // namespace
+
+std::unique_ptr<ProximalLoss> Loss::proximal() const { return nullptr; }
 
 std::unique_ptr<Loss> make_loss(const std::string& name, Matrix y, Vector omega, double delta) {
   if (name == "squared") return make(Squared{}, std::move(y), std::move(omega));
   if (name == "logistic") return make(Logistic{}, std::move(y), std::move(omega));
   if (name == "squared_hinge") return make(SquaredHinge{}, std::move(y), std::move(omega));
+  if (name == "hinge") {
+    return std::make_unique<HingeLoss>(Uniform<Hinge>{}, std::move(y), std::move(omega));
+  }
   if (name == "huber") return make(Huber{delta}, std::move(y), std::move(omega));
   throw InvalidArgument("unknown loss '" + name + "'");
 }

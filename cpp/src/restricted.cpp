@@ -9,8 +9,11 @@ constexpr Index kMaxEpochs = 500;   // of the squared loss
 constexpr Index kModelEpochs = 50;  // of one Newton step
 constexpr Index kMaxNewtonSteps = 20;
 constexpr Index kFistaPerEpoch = 10;  // iterations for an epoch
-constexpr double kLoose = 1e-3;       // of the primal: targets that fista tries first
-constexpr int kTighter = 3;           // targets that an interior-point method is given in turn
+constexpr Index kMaxProximalSteps = 20;
+constexpr double kProximalShare = 0.1;     // of the gap: what envelopes are solved to
+constexpr double kProximalProgress = 0.5;  // of the gap, for which sigma stays
+constexpr double kLoose = 1e-3;            // of the primal: targets that fista tries first
+constexpr int kTighter = 3;                // targets that an interior-point method is given in turn
 constexpr double kRounding = 1e-12;
 constexpr double kLeastModelShare = 1e-4;
 constexpr double kModelShare = 0.1;  // of the target that a Newton step's model is solved to
@@ -21,6 +24,8 @@ RestrictedProblem::RestrictedProblem(const Operator& op, const Loss& loss, Matri
     : free(std::move(free_columns), loss.n_outputs()),
       op_(op),
       loss_(loss),
+      proximal_(loss.proximal()),
+      smooth_(proximal_ ? *proximal_ : loss),
       method_(method),
       spectra_(op, n_threads),
       descent_(op, spectra_, n_threads),
@@ -34,10 +39,10 @@ RestrictedProblem::RestrictedProblem(const Operator& op, const Loss& loss, Matri
 
 void RestrictedProblem::set_model() {
   model_.F0 = model_.F;
-  loss_.dual_point(model_.F, model_.Theta0);
+  smooth_.dual_point(model_.F, model_.Theta0);
   model_.R = model_.Theta0;
-  if (curvature_set_ && loss_.quadratic()) return;
-  loss_.curvature(model_.F, model_.h);
+  if (curvature_set_ && smooth_.quadratic()) return;
+  smooth_.curvature(model_.F, model_.h);
   free.set_curvature(model_.h);
   descent_.clear();
   curvature_set_ = true;
@@ -65,8 +70,8 @@ void RestrictedProblem::dual_point(Matrix& Theta) {
   loss_.clip(Theta);
 }
 
-double RestrictedProblem::objective(ConstMatrixRef F, const Vector& coefs) const {
-  double sum = loss_.value(F);
+double RestrictedProblem::objective(const Loss& loss, ConstMatrixRef F, const Vector& coefs) const {
+  double sum = loss.value(F);
   for (Index j = 0; j < working.size(); ++j) {
     sum += working.alphas[j] * working.block(coefs, j).norm();
   }
@@ -74,10 +79,10 @@ double RestrictedProblem::objective(ConstMatrixRef F, const Vector& coefs) const
 }
 
 // <F, Theta> is the penalised part's alone, for Theta is orthogonal to the unpenalised columns.
-double RestrictedProblem::gap(const Matrix& Theta, double scale) const {
+double RestrictedProblem::gap(const Loss& loss, const Matrix& Theta, double scale) const {
   if (!free.orthogonal(Theta)) return std::numeric_limits<double>::infinity();
   const Matrix scaled = scale * Theta;
-  double gap = loss_.fenchel_gap(model_.F, scaled) + working.penalty();
+  double gap = loss.fenchel_gap(model_.F, scaled) + working.penalty();
   if (free.size() > 0) {
     gap -= (model_.F - free.columns() * free.coefs()).cwiseProduct(scaled).sum();
   } else {
@@ -86,7 +91,7 @@ double RestrictedProblem::gap(const Matrix& Theta, double scale) const {
   return std::max(0.0, gap);
 }
 
-double RestrictedProblem::restricted_gap(Control& control) {
+double RestrictedProblem::restricted_gap(const Loss& loss, Control& control) {
   dual_point(theta_);
   gradients_.resize(working.coefs.size());
   op_.gradients(working.blocks, theta_, precision, control, gradients_.data());
@@ -95,7 +100,7 @@ double RestrictedProblem::restricted_gap(Control& control) {
     const double norm = op_.restrict(working.blocks[j], working.block(gradients_, j));
     if (norm > 0.0) limit = std::min(limit, working.alphas[j] / norm);
   }
-  return gap(theta_, loss_.best_scale(theta_, limit));
+  return gap(loss, theta_, loss.best_scale(theta_, limit));
 }
 
 void RestrictedProblem::remember() {
@@ -112,7 +117,7 @@ bool RestrictedProblem::line_search() {
   constexpr int kHalvings = 40;
   const Matrix dF = model_.F - F0_, dfree = free.coefs() - free0_;
   const Vector dcoefs = working.coefs - coefs0_;
-  const double before = objective(F0_, coefs0_);
+  const double before = objective(smooth_, F0_, coefs0_);
   double promised = -dF.cwiseProduct(model_.Theta0).sum();
   for (Index j = 0; j < working.size(); ++j) {
     promised += working.alphas[j] *
@@ -122,7 +127,7 @@ bool RestrictedProblem::line_search() {
   for (int k = 0; k < kHalvings; ++k, t *= 0.5) {
     model_.F = F0_ + t * dF;
     working.coefs = coefs0_ + t * dcoefs;
-    const double after = primal();
+    const double after = objective(smooth_, model_.F, working.coefs);
     // Below the resolution of the objective only the model can tell: its full step is taken.
     const bool invisible = k == 0 && std::abs(promised) <= kResolution * before &&
                            after <= before + kResolution * before;
@@ -180,9 +185,25 @@ bool RestrictedProblem::fits_cone_interior_point() const {
          working.coefs.size() <= ConeInteriorPoint::kMaxCoefs;
 }
 
+// The centre moves when a step begins, not when it ends: dual_point() is still that of the last.
 void RestrictedProblem::minimise(double target, Control& control) {
+  if (!proximal_) return minimise_smooth(target, control);
+  double before = std::numeric_limits<double>::infinity();
+  for (Index step = 0; step < kMaxProximalSteps; ++step) {
+    proximal_->recentre(model_.F);
+    minimise_smooth(kProximalShare * std::max(target, std::min(before, primal())), control);
+    const double now = restricted_gap(loss_, control);
+    if (now <= target) return;
+    // An envelope that was hard to minimise must not become harder.
+    const bool solved = restricted_gap(smooth_, control) <= kProximalShare * now;
+    if (solved && now > kProximalProgress * before) proximal_->sharpen();
+    before = now;
+  }
+}
+
+void RestrictedProblem::minimise_smooth(double target, Control& control) {
   set_model();
-  if (loss_.quadratic()) {
+  if (smooth_.quadratic()) {
     free.fit(model_.F, model_.R);
     remember();
     const double before = primal();
@@ -212,7 +233,7 @@ void RestrictedProblem::minimise(double target, Control& control) {
       set_model();
       continue;
     }
-    if (!lower || restricted_gap(control) <= target) return;
+    if (!lower || restricted_gap(smooth_, control) <= target) return;
   }
 }
 

@@ -58,7 +58,8 @@ TEST_CASE("values are those of the formulas, weighted and summed over outputs") 
             .epsilon(1e-15));
   CHECK(value("squared_hinge") == doctest::Approx(0.75 * 0.28125 + 0.25 * 4.5).epsilon(1e-15));
   CHECK(value("huber") == doctest::Approx(0.75 * 0.28125 + 0.25 * 2.5).epsilon(1e-15));
-  CHECK_THROWS_AS(make_loss("hinge", y, omega, 1.0), InvalidArgument);
+  CHECK(value("hinge") == doctest::Approx(0.75 * 0.75 + 0.25 * 3.0).epsilon(1e-15));
+  CHECK_THROWS_AS(make_loss("none", y, omega, 1.0), InvalidArgument);
 }
 
 TEST_CASE("the dual point is minus the gradient") {
@@ -122,6 +123,8 @@ TEST_CASE("a small Fenchel gap keeps its relative accuracy") {
   CHECK(gap("squared", f, 0.5 + e) == doctest::Approx(0.5 * e * e).epsilon(1e-6));
   CHECK(gap("squared_hinge", f, 0.5 + e) == doctest::Approx(0.5 * e * e).epsilon(1e-6));
   CHECK(gap("huber", f, 0.5 + e) == doctest::Approx(0.5 * e * e).epsilon(1e-6));
+  CHECK(gap("hinge", f, 1.0 - e) == doctest::Approx(0.5 * e).epsilon(1e-6));
+  CHECK(gap("hinge", 1.0 + e, 0.25) == doctest::Approx(0.25 * e).epsilon(1e-6));
   CHECK(gap("huber", 1001.0, -(1.0 - e)) == doctest::Approx(999.0 * e).epsilon(1e-6));
 }
 
@@ -143,6 +146,10 @@ TEST_CASE("outside the domain the dual is minus infinity") {
   check("logistic", 1.01, false);
   check("squared_hinge", -0.01, false);
   check("squared_hinge", 100.0, true);
+  check("hinge", -0.01, false);
+  check("hinge", 0.0, true);
+  check("hinge", 1.0, true);
+  check("hinge", 1.01, false);
   check("huber", kDelta, true);
   check("huber", -kDelta, true);
   check("huber", 1.01 * kDelta, false);

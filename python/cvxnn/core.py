@@ -151,7 +151,7 @@ def solve(
         Data; C-ordered arrays of these dtypes are used where they lie. For a hidden bias, append a
         constant column. With float32 data the fast products are float32, the certificate float64.
     y : array-like of shape (n_samples,)
-        Targets; -1 and +1 for ``logistic`` and ``squared_hinge``.
+        Targets; -1 and +1 for ``logistic``, ``squared_hinge`` and ``hinge``.
     patterns : PatternSet or {'exact', 'adaptive'}
         From `activation_patterns` or `enumerate_patterns` on the same X. ``exact`` enumerates all
         patterns, for small or low-rank data. ``adaptive``, for ``relu``, generates those that
@@ -162,9 +162,9 @@ def solve(
         Regularisation strength, absolute; see `alpha_max` for its scale.
     activation : {'gated_relu', 'relu'}, default='gated_relu'
         The convex program.
-    loss : {'squared', 'logistic', 'squared_hinge', 'huber'} or Huber, default='squared'
-        Squared is ``(f - y)**2 / 2``, logistic ``log(1 + exp(-y f))``, squared hinge
-        ``max(0, 1 - y f)**2 / 2``.
+    loss : {'squared', 'logistic', 'squared_hinge', 'hinge', 'huber'} or Huber, default='squared'
+        Squared is ``(f - y)**2 / 2``, logistic ``log(1 + exp(-y f))``, hinge ``max(0, 1 - y f)``,
+        squared hinge half its square.
     sample_weight : array-like of shape (n_samples,) or None, default=None
         Non-negative weights s_i, scaled to mean one; None is one.
     weights : array-like of shape (n_patterns,) or None, default=None

@@ -45,6 +45,7 @@ _LOSSES = {
     "huber": Loss("huber", labels=False),
     "logistic": Loss("logistic", labels=True),
     "squared_hinge": Loss("squared_hinge", labels=True),
+    "hinge": Loss("hinge", labels=True),
 }
 
 

@@ -232,7 +232,7 @@ class Network:
             Targets; -1 and +1 for classification losses.
         alpha : float
             Regularisation strength.
-        loss : {'squared', 'logistic', 'squared_hinge', 'huber'} or Huber, default='squared'
+        loss : str or Huber, default='squared'
             Loss.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Weights of samples; None is one.

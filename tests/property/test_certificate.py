@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import cvxnn
 
-LABELLED = ("logistic", "squared_hinge")
+LABELLED = ("logistic", "squared_hinge", "hinge")
 FLAWS = (
     "none",
     "duplicate rows",
@@ -49,6 +49,8 @@ def loss_values(loss, f, y):
         return np.logaddexp(0.0, -y * f)
     if loss == "squared_hinge":
         return np.maximum(0.0, 1 - y * f) ** 2 / 2
+    if loss == "hinge":
+        return np.maximum(0.0, 1 - y * f)
     t, delta = np.abs(f - y), loss.delta
     return np.where(t <= delta, t * t / 2, delta * (t - delta / 2))
 

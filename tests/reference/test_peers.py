@@ -5,11 +5,13 @@ import numpy as np
 import pytest
 
 import cvxnn
+from cvxnn.losses import resolve_loss
 
 LOSSES = {
     "squared": lambda f, y: cp.square(f - y) / 2,
     "logistic": lambda f, y: cp.logistic(-cp.multiply(y, f)),
     "squared_hinge": lambda f, y: cp.square(cp.pos(1 - cp.multiply(y, f))) / 2,
+    "hinge": lambda f, y: cp.pos(1 - cp.multiply(y, f)),
     "huber": lambda f, y: cp.huber(f - y) / 2,
 }
 
@@ -34,7 +36,7 @@ def small_problem(loss, seed):
     rng = np.random.default_rng(seed)
     X = rng.standard_normal((40, 4)).astype(rng.choice([np.float32, np.float64]))
     y = rng.standard_normal(40)
-    if loss in ("logistic", "squared_hinge"):
+    if resolve_loss(loss).labels:
         y = np.where(y > 0.3, 1.0, -1.0)
     patterns = cvxnn.activation_patterns(X, rng.standard_normal((4, 12)))
     return X, y, patterns, rng

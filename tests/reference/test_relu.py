@@ -58,6 +58,8 @@ def test_one_dimension(patterns):
     assert cvxnn.enumerate_patterns(X).n_patterns == REFERENCE["toy1d"]["P"]
     check(X, y, patterns, "squared", 0.1, REFERENCE["toy1d"]["toy1d_sq_0.1"])
     check(X, y, patterns, "squared", 1e-3, REFERENCE["toy1d"]["toy1d_sq_0.001"])
+    check(X, y, patterns, "hinge", 0.1, REFERENCE["toy1d"]["toy1d_hinge_0.1"])
+    check(X, y, patterns, "hinge", 1e-3, REFERENCE["toy1d"]["toy1d_hinge_0.001"])
 
 
 def test_column_generation():

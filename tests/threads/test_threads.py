@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 
 import cvxnn
 from cvxnn._threads import effective_threads
+from cvxnn.losses import resolve_loss
 
 
 def numbers(result):
@@ -28,9 +29,9 @@ def assert_same_bits(got, wanted):
 
 class TestDeterminism:
     @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-    @pytest.mark.parametrize("loss", ["squared", "logistic", "huber", "squared_hinge"])
+    @pytest.mark.parametrize("loss", ["squared", "logistic", "huber", "squared_hinge", "hinge"])
     def test_threads_change_no_bit_of_a_solve(self, make_problem, dtype, loss):
-        labels = loss in ("logistic", "squared_hinge")
+        labels = resolve_loss(loss).labels
         p = make_problem(2500, 5, 300, labels=labels, dtype=dtype)
         alpha = p.alpha(0.2, loss=loss)
         options = {"alpha": alpha, "loss": loss, "fit_intercept": True, "tol": 1e-5}

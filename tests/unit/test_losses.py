@@ -6,7 +6,7 @@ import pytest
 import cvxnn
 from cvxnn.losses import resolve_loss
 
-NAMES = {"squared": False, "huber": False, "logistic": True, "squared_hinge": True}
+NAMES = {"squared": False, "huber": False, "logistic": True, "squared_hinge": True, "hinge": True}
 
 
 def value(loss, fit, target):
@@ -27,9 +27,9 @@ def test_huber_is_huber_with_delta_one():
     assert isinstance(resolve_loss(cvxnn.Huber(2)).delta, float)
 
 
-@pytest.mark.parametrize("name", ["Squared", "hinge", "", None, 3, ["squared"], cvxnn.Huber])
+@pytest.mark.parametrize("name", ["Squared", "absolute", "", None, 3, ["squared"], cvxnn.Huber])
 def test_unknown_loss(name):
-    with pytest.raises(ValueError, match=r"^loss must be one of \['huber', 'logistic', 'squared"):
+    with pytest.raises(ValueError, match=r"^loss must be one of \['hinge', 'huber', 'log"):
         resolve_loss(name)
 
 
@@ -85,6 +85,9 @@ class TestHuber:
         ("squared_hinge", 0.25, 1.0, 0.28125),
         ("squared_hinge", 2.0, -1.0, 4.5),
         ("squared_hinge", -7.0, -1.0, 0.0),
+        ("hinge", 0.25, 1.0, 0.75),
+        ("hinge", 2.0, -1.0, 3.0),
+        ("hinge", -7.0, -1.0, 0.0),
     ],
 )
 def test_values(loss, fit, target, wanted):

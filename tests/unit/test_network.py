@@ -123,6 +123,7 @@ LOSSES = {
     "squared": (lambda f, y: (f - y) ** 2 / 2, "squared"),
     "logistic": (lambda f, y: np.log1p(np.exp(-y * f)), "logistic"),
     "squared_hinge": (lambda f, y: np.maximum(0, 1 - y * f) ** 2 / 2, "squared_hinge"),
+    "hinge": (lambda f, y: np.maximum(0, 1 - y * f), "hinge"),
     "huber": (
         lambda f, y: np.where(abs(f - y) <= 0.7, (f - y) ** 2 / 2, 0.7 * (abs(f - y) - 0.35)),
         cvxnn.Huber(0.7),

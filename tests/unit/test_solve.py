@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import cvxnn
+from cvxnn.losses import resolve_loss
 
 
 def masked_gradients(X, patterns, theta):
@@ -59,11 +60,11 @@ def test_alpha_max_with_free_columns(data):
     )
 
 
-@pytest.mark.parametrize("loss", ["squared", "logistic", "squared_hinge", "huber"])
+@pytest.mark.parametrize("loss", ["squared", "logistic", "squared_hinge", "hinge", "huber"])
 @pytest.mark.parametrize("free", [False, True])
 def test_network_has_the_objective_of_the_convex_program(data, loss, free):
     X, y, patterns = data
-    y = np.sign(y) if loss in ("logistic", "squared_hinge") else y
+    y = np.sign(y) if resolve_loss(loss).labels else y
     options = {
         "loss": loss,
         "sample_weight": np.linspace(0.0, 1.0, len(y)),

@@ -167,7 +167,7 @@ def test_predict_wants_the_features_of_the_network(call, problem):
         call("predict", X=problem.X[:, :4])
 
 
-@pytest.mark.parametrize("loss", ["logistic", "squared_hinge"])
+@pytest.mark.parametrize("loss", ["logistic", "squared_hinge", "hinge"])
 @pytest.mark.parametrize("entry", ARRAYS["y"])
 @pytest.mark.parametrize(
     "labels", [np.arange(60) % 2, np.arange(60), np.zeros(60), np.arange(60) % 2 > 0]

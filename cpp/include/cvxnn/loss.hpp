@@ -8,6 +8,8 @@
 
 namespace cvxnn {
 
+class ProximalLoss;
+
 // L(F) = sum_i omega_i l(F_i, y_i) with omega_i = s_i / n, sum omega_i = 1, for sample weights s_i
 // of mean one. F, Y: n_samples x n_outputs, the loss summed over outputs.
 //
@@ -38,8 +40,12 @@ class Loss {
   // where the gradient is zero too.
   virtual void curvature(ConstMatrixRef F, VectorRef h) const = 0;
 
-  // l'' <= smoothness(): d is 1/smoothness() strongly concave in the metric of 1/omega.
+  // l'' <= smoothness(): d is 1/smoothness() strongly concave in the metric of 1/omega. Infinite
+  // for a loss with kinks.
   virtual double smoothness() const = 0;
+
+  // What steps are taken on instead of a loss with kinks; null for smooth ones.
+  virtual std::unique_ptr<ProximalLoss> proximal() const;
 
   // True if the model of curvature() is L itself.
   virtual bool quadratic() const = 0;
@@ -57,7 +63,24 @@ class Loss {
   Vector omega_;
 };
 
-// name: squared, logistic, squared_hinge (y in {-1, +1}), huber. delta: where Huber turns linear.
+// The envelope L_c(F) = max_Theta d(Theta) - <F, Theta> - sigma/2 sum_i omega_i |v_i - c_i|^2,
+// where v_i = Theta_i / omega_i: smooth, at most L, and equal to it where Theta = c. Minimising it
+// and moving c to its dual point, again and again, is the proximal point method on the dual
+// (Rockafellar 1976, Augmented Lagrangians and applications of the proximal point algorithm, sec.
+// 4).
+class ProximalLoss : public Loss {
+ public:
+  using Loss::Loss;
+
+  // Moves c to the dual point at F.
+  virtual void recentre(ConstMatrixRef F) = 0;
+
+  // Shrinks sigma: nearer to L, and harder to minimise.
+  virtual void sharpen() = 0;
+};
+
+// name: squared, logistic, squared_hinge, hinge (y in {-1, +1}), huber. delta: where Huber turns
+// linear.
 std::unique_ptr<Loss> make_loss(const std::string& name, Matrix y, Vector omega, double delta);
 
 }  // namespace cvxnn

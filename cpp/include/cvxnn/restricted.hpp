@@ -1,6 +1,8 @@
 // The problem restricted to a working set, and its inner solver.
 #pragma once
 
+#include <memory>
+
 #include "cvxnn/bcd.hpp"
 #include "cvxnn/cone_interior_point.hpp"
 #include "cvxnn/control.hpp"
@@ -18,7 +20,8 @@ enum class Method { automatic, bcd, fista, newton, interior_point };
 
 // min L(F) + sum_j alphas_j ||W_j|| over the working set and the unpenalised block: block
 // coordinate descent on a quadratic model of the loss, once for the squared loss, else within
-// proximal Newton steps with a line search (Lee, Sun and Saunders 2014).
+// proximal Newton steps with a line search (Lee, Sun and Saunders 2014). A loss with kinks gives
+// way to its envelope, about a centre that follows.
 class RestrictedProblem {
  public:
   RestrictedProblem(const Operator& op, const Loss& loss, Matrix free_columns, Method method,
@@ -40,12 +43,12 @@ class RestrictedProblem {
   // A dual candidate at the current fit, feasible for the unpenalised block.
   void dual_point(Matrix& Theta);
 
-  double primal() const { return objective(model_.F, working.coefs); }
+  double primal() const { return objective(loss_, model_.F, working.coefs); }
 
   // L(F) + L*(-s Theta) + <F, s Theta> + ... >= 0, where s Theta is feasible for all blocks: the
   // gap in a form without cancellation. Theta must come from dual_point(). Infinite where that
   // could not satisfy the unpenalised block and the loss's domain at once.
-  double gap(const Matrix& Theta, double scale) const;
+  double gap(const Matrix& Theta, double scale) const { return gap(loss_, Theta, scale); }
 
   // Lowers the objective until the gap over the working set is at most `target`, or effort runs
   // out.
@@ -70,14 +73,18 @@ class RestrictedProblem {
   bool begins_with_fista(double target) const;
   bool fits_cone_interior_point() const;
   void minimise_model(double target, Index max_epochs, Control& control);
-  double objective(ConstMatrixRef F, const Vector& coefs) const;
-  double restricted_gap(Control& control);
+  void minimise_smooth(double target, Control& control);
+  double objective(const Loss& loss, ConstMatrixRef F, const Vector& coefs) const;
+  double gap(const Loss& loss, const Matrix& Theta, double scale) const;
+  double restricted_gap(const Loss& loss, Control& control);
   bool line_search();
   void remember();
   void restore();
 
   const Operator& op_;
   const Loss& loss_;
+  std::unique_ptr<ProximalLoss> proximal_;  // of a loss with kinks
+  const Loss& smooth_;                      // what steps are taken on: that, or the loss
   Method method_;
   BlockSpectra spectra_;
   BlockDescent descent_;
