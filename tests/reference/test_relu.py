@@ -1,9 +1,13 @@
 """Optimum values of ReLU programs over all patterns, from independent solvers and closed forms."""
 
+import itertools
+
 import numpy as np
 import pytest
 
 import cvxnn
+from cvxnn._ext import core
+from cvxnn._problem import make_problem, solver_settings
 from reference_cases import REFERENCE, SCALAR, case_data, loss_of, sampled_gates_data
 
 
@@ -114,3 +118,58 @@ def test_interpolation_as_alpha_vanishes():
         result = cvxnn.solve(X, y, patterns, activation="relu", alpha=alpha, tol=1e-7)
         assert result.primal / alpha == pytest.approx(ratio, rel=1e-6)
         assert result.primal / alpha <= case["value"] * (1 + 1e-8)
+
+
+# A network of width m is a choice of m blocks, one a pattern and sign: going through all choices
+# solves the problem of that width, which is not convex. Blocks that are not chosen cost too much.
+@pytest.mark.parametrize("width", [1, 2, 3])
+def test_critical_width(width):
+    case = REFERENCE["critical_width"]
+    listed = case["exact_nonconvex_optimum_by_width"][str(width)]
+    X, y = case_data(SCALAR[case["case"]])
+    beta, n, patterns = SCALAR[case["case"]]["beta"], len(y), cvxnn.enumerate_patterns(X)
+    problem = make_problem(
+        X, y, 1, loss="squared", sample_weight=None, weights=None, fit_intercept=False
+    )
+    settings = solver_settings(
+        tol=1e-7,
+        max_iter=1000,
+        time_limit=None,
+        n_threads=1,
+        screening=True,
+        solver="auto",
+        callback=None,
+        verbose=0,
+    )
+    n_blocks = 2 * patterns.n_patterns
+    primals, duals = [], []
+    for chosen in itertools.combinations(range(n_blocks), width):
+        weights = np.full(n_blocks, 1e6)
+        weights[list(chosen)] = 1.0
+        (solution,) = core.solve_relu(
+            problem.data,
+            (patterns.words, patterns.gates),
+            problem.targets,
+            problem.omega,
+            **{**problem.arguments(), "weights": weights},
+            **settings,
+            alphas=[beta / n],
+            init=None,
+        )
+        assert set(solution["blocks"]) <= set(chosen)
+        primals.append(n * solution["primal"])
+        duals.append(n * solution["dual"])
+    assert min(primals) == pytest.approx(listed, abs=1e-6)
+    assert min(duals) == pytest.approx(listed, abs=1e-6)  # no choice is better
+    assert min(duals) > SCALAR[case["case"]]["relu"] + 1e-3
+
+
+def test_from_the_critical_width_on_networks_reach_the_convex_optimum():
+    case = REFERENCE["critical_width"]
+    X, y = case_data(SCALAR[case["case"]])
+    alpha = SCALAR[case["case"]]["beta"] / len(y)
+    result = check(X, y, "exact", "squared", alpha * len(y), SCALAR[case["case"]]["relu"])
+    network = cvxnn.prune(result.network(), X, rtol=1e-7)
+    assert network.width == case["m_star"] == 4
+    listed = case["exact_nonconvex_optimum_by_width"]["4 and more"]
+    assert len(y) * network.objective(X, y, alpha) == pytest.approx(listed, abs=1e-6)
