@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+THEORY = [path for path in DOCUMENTS if path.parent.name == "theory" and path.name != "index.md"]
+WITHOUT_CODE = ("guarantees.md", "performance.md", "index.md")
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 
@@ -19,7 +21,7 @@ def python_blocks(text):
 def test_code_in_documents_runs(document, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     blocks = python_blocks(document.read_text())
-    assert blocks or document.name in ("guarantees.md", "performance.md", "theory.md")
+    assert blocks or document.name in WITHOUT_CODE
     names = {}
     for block in blocks:
         exec(compile(block, str(document), "exec"), names)
@@ -47,7 +49,26 @@ def test_links_lead_somewhere(document):
     assert missing == []
 
 
-def test_documents_name_existing_sources():
-    text = (ROOT / "docs" / "theory.md").read_text()
-    for name in re.findall(r"`([\w/]+\.(?:hpp|py))`", text):
-        assert (ROOT / name).exists() or (ROOT / "cpp" / "include" / "cvxnn" / name).exists(), name
+def named_files(text):
+    """Return the files that a document names, each with the test that it names there, if any."""
+    spans = re.findall(r"`([\w/]+\.(?:hpp|cpp|py))(?:::([^`]+))?`", text)
+    return [
+        (next((f for f in (ROOT / n, ROOT / "cpp/include/cvxnn" / n) if f.exists()), n), test)
+        for n, test in spans
+    ]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_documents_name_what_exists(document):
+    for file, test in named_files(document.read_text()):
+        assert isinstance(file, Path), f"{file} does not exist"
+        heads = (f"def {test}(", f'TEST_CASE("{test}"', f'TEST_CASE_TEMPLATE("{test}"')
+        assert not test or any(head in file.read_text() for head in heads), f"{file}: {test}"
+
+
+@pytest.mark.parametrize("page", THEORY, ids=lambda path: path.name)
+def test_theory_names_sources_and_tests(page):
+    text = page.read_text()
+    assert [file for file, test in named_files(text) if not test], "no source"
+    assert [file for file, test in named_files(text) if test], "no test"
+    assert f"]({page.name})" in (page.parent / "index.md").read_text(), "not in the index"
