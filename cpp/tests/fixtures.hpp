@@ -120,12 +120,13 @@ inline bool same_bits(const Matrix& a, const Matrix& b) {
   return a.rows() == b.rows() && a.cols() == b.cols() && same_bits(a.data(), b.data(), a.size());
 }
 
+// Smooth losses: see test_proximal_loss for the others.
 inline const std::vector<std::string>& loss_names() {
   static const std::vector<std::string> names{"squared", "logistic", "squared_hinge", "huber"};
   return names;
 }
 inline bool classifies(const std::string& loss) {
-  return loss == "logistic" || loss == "squared_hinge";
+  return loss == "logistic" || loss == "squared_hinge" || loss == "hinge";
 }
 constexpr double kDelta = 0.7;  // of the Huber loss
 

@@ -81,8 +81,7 @@ TEST_CASE("curvature is zero only where the slope is") {
 }
 
 TEST_CASE("with its centre at a minimiser's multipliers the envelope is the loss there") {
-  const Matrix y = Matrix::Ones(3, 1);
-  const auto hinge = make_loss("hinge", y, Vector::Constant(3, 1.0 / 3.0), 1.0);
+  const auto hinge = make_loss("hinge", Matrix::Ones(3, 1), Vector::Constant(3, 1.0 / 3.0), 1.0);
   const auto envelope = hinge->proximal();
   Matrix F(3, 1), before(3, 1);
   F << 0.0, 1.0, 2.0;
