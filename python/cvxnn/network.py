@@ -1,20 +1,19 @@
 """The recovered network: predict, objective, save and load."""
 
 import os
-import tempfile
-import zipfile
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from cvxnn._ext import core
+from cvxnn._files import read_network, write_network
 from cvxnn._threads import effective_threads
 from cvxnn._validation import (
     Float,
     check_choice,
     check_data,
+    check_matrix,
     check_numeric,
     check_positive,
     check_sample_weight,
@@ -23,29 +22,7 @@ from cvxnn._validation import (
 )
 from cvxnn.losses import Huber, resolve_loss
 
-FORMAT = "cvxnn.network"
-FORMAT_VERSION = 1
-
 _ACTIVATIONS = ("gated_relu", "relu")
-_STORED = {
-    *("format", "version", "activation", "coefs_0", "coefs_1", "intercepts_0", "intercepts_1"),
-    *("penalty_weights", "gates", "gate_intercepts", "skip"),
-}
-# What numpy and zipfile raise on broken archives.
-_UNREADABLE = (OSError, ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile)
-
-
-def _matrix(value: ArrayLike, name: str, shape: tuple[int | None, int | None]) -> Float:
-    array = np.ascontiguousarray(check_numeric(value, name), dtype=np.float64)
-    fits = array.ndim == 2 and all(
-        want is None or got == want for got, want in zip(array.shape, shape, strict=True)
-    )
-    if not fits:
-        wanted = ", ".join("any" if want is None else str(want) for want in shape)
-        raise ValueError(f"{name} must have shape ({wanted}), got {array.shape}")
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name} contains NaN or infinity")
-    return array
 
 
 class Network:
@@ -114,9 +91,9 @@ class Network:
             raise ValueError(
                 f"coefs and intercepts must hold two layers, got {len(coefs)} and {len(intercepts)}"
             )
-        hidden = _matrix(coefs[0], "coefs[0]", (None, None))
+        hidden = check_matrix(coefs[0], "coefs[0]", (None, None))
         n_features, width = hidden.shape
-        output = _matrix(coefs[1], "coefs[1]", (width, None))
+        output = check_matrix(coefs[1], "coefs[1]", (width, None))
         n_outputs = output.shape[1]
         if n_features == 0 or n_outputs == 0:
             raise ValueError("coefs must have at least one feature and one output")
@@ -132,13 +109,13 @@ class Network:
         self.gates_: Float | None = None
         self.gate_intercepts_: Float | None = None
         if gates is not None:
-            self.gates_ = _matrix(gates, "gates", (n_features, width))
+            self.gates_ = check_matrix(gates, "gates", (n_features, width))
             self.gate_intercepts_ = (
                 np.zeros(width)
                 if gate_intercepts is None
                 else check_vector(gate_intercepts, "gate_intercepts", width, "width")
             )
-        self.skip_ = None if skip is None else _matrix(skip, "skip", (n_features, n_outputs))
+        self.skip_ = None if skip is None else check_matrix(skip, "skip", (n_features, n_outputs))
         self.penalty_weights_ = (
             np.ones(width)
             if penalty_weights is None
@@ -271,10 +248,7 @@ class Network:
         path : str or path-like
             Name of the file, used as it is.
         """
-        target = Path(path)
         arrays = {
-            "format": np.array(FORMAT),
-            "version": np.array(FORMAT_VERSION),
             "activation": np.array(self.activation),
             "coefs_0": self.coefs_[0],
             "coefs_1": self.coefs_[1],
@@ -287,17 +261,7 @@ class Network:
             arrays["gate_intercepts"] = self.gate_intercepts_
         if self.skip_ is not None:
             arrays["skip"] = self.skip_
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez(file, **arrays)  # type: ignore[arg-type]  # its keywords are arrays here
-            umask = os.umask(0)
-            os.umask(umask)
-            Path(name).chmod(0o666 & ~umask)
-            Path(name).replace(target)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        write_network(path, arrays)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Network":
@@ -328,29 +292,7 @@ class Network:
         ...     cvxnn.Network.load(os.path.join(folder, "net.npz")).predict([[3.0]])
         array([6.5])
         """
-        try:
-            # Opened here: numpy forgets to close a file whose archive it cannot read.
-            with Path(path).open("rb") as file:
-                archive = np.load(file, allow_pickle=False)
-                if not isinstance(archive, np.lib.npyio.NpzFile):
-                    raise ValueError("not an archive")
-                with archive:
-                    arrays = {name: archive[name] for name in archive.files}
-        except FileNotFoundError:
-            raise
-        except _UNREADABLE as error:
-            raise ValueError(f"{path} is not a readable cvxnn network: {error}") from None
-        version = arrays.get("version", np.array(None))
-        if str(arrays.get("format")) != FORMAT or version.shape != () or version.dtype.kind != "i":
-            raise ValueError(f"{path} is not a cvxnn network")
-        if version > FORMAT_VERSION:
-            raise ValueError(
-                f"{path} has format version {version}, this cvxnn reads up to {FORMAT_VERSION}: "
-                "upgrade cvxnn"
-            )
-        # Names are outside the archive's check sums, and some arrays are optional.
-        if unknown := sorted(set(arrays) - _STORED):
-            raise ValueError(f"{path} is a broken cvxnn network: unknown arrays {unknown}")
+        arrays = read_network(path)
         try:
             return cls(
                 [arrays["coefs_0"], arrays["coefs_1"]],

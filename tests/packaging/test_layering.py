@@ -13,7 +13,7 @@ CPP = ROOT / "cpp"
 # Lowest layer first. A module imports from layers below its own only.
 PYTHON_LAYERS = [
     ["_ext"],
-    ["_validation"],
+    ["_validation", "_files"],
     ["_threads", "losses"],
     ["arrangements", "network"],
     ["results"],
