@@ -2,7 +2,7 @@
 
 import dataclasses
 import doctest
-import importlib
+import importlib.util
 import inspect
 import pkgutil
 import re
@@ -16,7 +16,9 @@ MODULES = [
     *sorted(
         info.name
         for info in pkgutil.walk_packages(cvxnn.__path__, "cvxnn.")
-        if not info.name.startswith("cvxnn._ext._") and info.name != "cvxnn.__main__"
+        if not info.name.startswith("cvxnn._ext._")
+        and info.name != "cvxnn.__main__"
+        and (info.name != "cvxnn._torch" or importlib.util.find_spec("torch"))
     ),
 ]
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
@@ -36,8 +38,8 @@ CLASSES = ["Huber", "Network", "ReLUClassifier", "ReLURegressor"]
 METHODS = [
     f"{owner}.{name}"
     for owner in [*RECORDS, *CLASSES]
-    for name, value in vars(getattr(cvxnn, owner)).items()
-    if inspect.isroutine(getattr(value, "__func__", value)) and not name.startswith("_")
+    for name, value in inspect.getmembers(getattr(cvxnn, owner), inspect.isroutine)
+    if not name.startswith("_") and value.__module__.startswith("cvxnn")
 ]
 
 

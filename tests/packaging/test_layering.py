@@ -15,7 +15,8 @@ PYTHON_LAYERS = [
     ["_ext"],
     ["_validation", "_files"],
     ["_threads", "losses"],
-    ["arrangements", "network"],
+    ["arrangements", "_layers"],
+    ["network"],
     ["results"],
     ["_problem"],
     ["_programs"],
@@ -36,7 +37,7 @@ PYTHON_LAYERS = [
     ["demo"],
     ["__main__"],
 ]
-# Deferred to a call: the estimators for those who ask, the version of the package.
+# Deferred to a call: the version of the package, and networks from other libraries.
 PYTHON_EXCEPTIONS = {("diagnostics", "")}
 
 CPP_LAYERS = [
@@ -59,8 +60,8 @@ CPP_LAYERS = [
     ["solver"],
 ]
 
-HEAVY = {"sklearn", "matplotlib", "pandas", "scipy", "joblib"}
-MAY_BE_HEAVY = {"demo", "__main__", "estimators"}
+HEAVY = {"sklearn", "matplotlib", "pandas", "scipy", "joblib", "torch", "onnx"}
+MAY_BE_HEAVY = {"demo", "__main__", "estimators", "_torch"}
 
 
 def ranks(layers):
@@ -137,6 +138,12 @@ def test_only_upper_layers_need_scikit_learn_or_matplotlib(name):
         top = module.split(".")[0]
         assert top not in {"sklearn", "matplotlib", "pandas"}, module
         assert not (top in HEAVY and at_module_level), module
+
+
+@pytest.mark.parametrize("name", [n for n in MODULES if n != "_torch"])
+def test_torch_is_for_those_who_ask(name):
+    for module, _, at_module_level in imported(MODULES[name]):
+        assert not (module == "cvxnn._torch" and at_module_level)
 
 
 @pytest.mark.parametrize("name", [n for n in MODULES if n.startswith("estimators")])

@@ -10,23 +10,7 @@ import numpy as np
 import pytest
 
 import cvxnn
-
-
-def make_network(kind, *, skip=False, n_features=4, width=7, n_outputs=1, seed=0):
-    rng = np.random.default_rng(seed)
-    options = {}
-    if kind == "gated_relu":
-        options["gates"] = rng.standard_normal((n_features, width))
-        options["gate_intercepts"] = rng.standard_normal(width)
-    if skip:
-        options["skip"] = rng.standard_normal((n_features, n_outputs))
-    return cvxnn.Network(
-        [rng.standard_normal((n_features, width)), rng.standard_normal((width, n_outputs))],
-        [rng.standard_normal(width), rng.standard_normal(n_outputs)],
-        activation=kind,
-        penalty_weights=rng.uniform(0.5, 2.0, width),
-        **options,
-    )
+from networks import make_network
 
 
 def forward(network, X):
