@@ -82,3 +82,9 @@ def run_python():
         return out
 
     return run
+
+
+@pytest.fixture
+def no_module(monkeypatch):
+    """Return a function that makes a package look as if it were not installed."""
+    return lambda name: monkeypatch.setitem(sys.modules, name, None)

@@ -94,8 +94,9 @@ def certify(
 
     Parameters
     ----------
-    network : Network, scikit-learn MLP, torch module or state dict
-        With one hidden layer of ReLU neurons and one output.
+    network : Network, fitted estimator, torch module or state dict
+        With one hidden layer of ReLU neurons and one output; see `Network.from_sklearn` and
+        `Network.from_torch`.
     X, y : array-like of shape (n_samples, n_features) and (n_samples,)
         The training data; y as for `solve`.
     alpha : float

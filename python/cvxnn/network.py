@@ -1,9 +1,11 @@
-"""The recovered network, and its file."""
+"""Networks: their output, objective and files, and their forms in other libraries."""
 
 import os
+from typing import Any
 
 import numpy as np
 
+from cvxnn._extras import import_extra
 from cvxnn._files import read_network, write_network
 from cvxnn._layers import Layers, named_arrays
 
@@ -117,6 +119,100 @@ class Network(Layers):
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path} is a broken cvxnn network: {error}") from None
+
+    def to_torch(self, dtype: Any = None) -> Any:
+        """Return a torch module with the same predictions, trainable; it needs the extra ``torch``.
+
+        Parameters
+        ----------
+        dtype : torch.dtype or None, default=None
+            Of weights and data; None is float64. Others agree to their precision.
+
+        Returns
+        -------
+        torch.nn.Module
+            From (n_samples, n_features) to (n_samples, n_outputs); one output is a column. It is
+            ``Sequential(Linear, ReLU, Linear)``; gates, as buffers, and skip connections are in a
+            module of cvxnn.
+
+        Raises
+        ------
+        ImportError, TypeError, ValueError
+            If torch is missing, dtype is not a floating one, or cannot hold the weights.
+
+        Examples
+        --------
+        >>> import cvxnn
+        >>> net = cvxnn.Network([[[1.0]], [[2.0]]], [[0.0], [0.5]])
+        >>> import torch  # doctest: +SKIP
+        >>> net.to_torch(torch.float32)(torch.tensor([[3.0]]))  # doctest: +SKIP
+        tensor([[6.5000]], grad_fn=<AddmmBackward0>)
+        """
+        import_extra("torch")
+        from cvxnn._torch import to_module
+
+        return to_module(self, dtype)
+
+    @staticmethod
+    def from_torch(module: Any) -> "Network":
+        """Return the network of a two-layer ReLU module, or of any that `to_torch` made.
+
+        Parameters
+        ----------
+        module : torch.nn.Module or mapping of str to array
+            A module, whose outputs are compared with those of the network, or its state dict, which
+            is believed to be of linear, ReLU, linear. Penalty weights become one.
+
+        Returns
+        -------
+        Network
+
+        Raises
+        ------
+        TypeError, ValueError
+            If it is something else, or other layers or activations.
+
+        Examples
+        --------
+        >>> import cvxnn
+        >>> state = {"0.weight": [[2.0]], "0.bias": [1.0], "2.weight": [[3.0]], "2.bias": [0.0]}
+        >>> cvxnn.Network.from_torch(state).predict([[1.0]])
+        array([9.])
+        """
+        from cvxnn._conversion import from_torch
+
+        return from_torch(module)
+
+    @staticmethod
+    def from_sklearn(model: Any) -> "Network":
+        """Return the network of a fitted estimator.
+
+        Parameters
+        ----------
+        model : ReLURegressor, ReLUClassifier, MLPRegressor or MLPClassifier
+            Fitted; MLPs with one hidden layer of ReLU neurons.
+
+        Returns
+        -------
+        Network
+            Of classifiers its outputs are decision values: one for two classes, positive for the
+            second, else one a class; MLPs take the logistic function or softmax of them.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If it is something else, is not fitted, or has other layers or activations.
+
+        Examples
+        --------
+        >>> import cvxnn
+        >>> model = cvxnn.ReLURegressor().fit([[0.0], [1.0], [2.0]], [1.0, 0.0, 1.0])
+        >>> cvxnn.Network.from_sklearn(model) is model.network_
+        True
+        """
+        from cvxnn._conversion import from_sklearn
+
+        return from_sklearn(model)
 
     def __repr__(self) -> str:
         return (

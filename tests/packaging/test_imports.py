@@ -13,7 +13,10 @@ LOADED = """
     {code}
     print(*sorted({{name.partition(".")[0] for name in sys.modules}}))
 """
-HEAVY = {"sklearn", "matplotlib", "scipy", "pandas", "joblib", "hypothesis", "cvxpy"}
+HEAVY = {
+    *("sklearn", "matplotlib", "scipy", "pandas", "joblib", "hypothesis", "cvxpy"),
+    *("torch", "onnx", "onnxruntime"),
+}
 
 
 def loaded(run_python, code):

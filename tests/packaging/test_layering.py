@@ -13,9 +13,10 @@ CPP = ROOT / "cpp"
 # Lowest layer first. A module imports from layers below its own only.
 PYTHON_LAYERS = [
     ["_ext"],
-    ["_validation", "_files"],
+    ["_validation", "_files", "_extras"],
     ["_threads", "losses"],
     ["arrangements", "_layers"],
+    ["_torch"],
     ["network"],
     ["results"],
     ["_problem"],
@@ -38,7 +39,7 @@ PYTHON_LAYERS = [
     ["__main__"],
 ]
 # Deferred to a call: the version of the package, and networks from other libraries.
-PYTHON_EXCEPTIONS = {("diagnostics", "")}
+PYTHON_EXCEPTIONS = {("diagnostics", ""), ("network", "_conversion")}
 
 CPP_LAYERS = [
     ["types", "errors"],
