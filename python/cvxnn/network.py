@@ -4,10 +4,12 @@ import os
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from cvxnn._extras import import_extra
-from cvxnn._files import read_network, write_network
+from cvxnn._files import read_network, write_atomically, write_network
 from cvxnn._layers import Layers, named_arrays
+from cvxnn._onnx import to_model
 
 
 class Network(Layers):
@@ -213,6 +215,42 @@ class Network(Layers):
         from cvxnn._conversion import from_sklearn
 
         return from_sklearn(model)
+
+    def to_onnx(
+        self, path: str | os.PathLike[str] | None = None, *, dtype: DTypeLike = "float64"
+    ) -> Any:
+        """Return the network as an ONNX model, and write it; it needs the extra ``onnx``.
+
+        The input is "X" (N, n_features), the output "y" (N, n_outputs); one output is a column.
+
+        Parameters
+        ----------
+        path : str, path-like or None, default=None
+            File to write, atomically.
+        dtype : {'float64', 'float32'} or numpy dtype, default='float64'
+            Of data, arithmetic and outputs. float64 agrees with `predict` to rounding. float32 has
+            about six digits, and samples that close to a gate may fall on its other side.
+
+        Returns
+        -------
+        onnx.ModelProto
+
+        Raises
+        ------
+        ImportError, ValueError
+            If onnx is missing, or dtype is another one or cannot hold the weights.
+
+        Examples
+        --------
+        >>> import cvxnn
+        >>> model = cvxnn.Network([[[1.0]], [[2.0]]], [[0.0], [0.5]]).to_onnx()
+        >>> [node.op_type for node in model.graph.node]
+        ['Gemm', 'Relu', 'Gemm']
+        """
+        model = to_model(self, dtype)
+        if path is not None:
+            write_atomically(path, lambda file: file.write(model.SerializeToString()))
+        return model
 
     def __repr__(self) -> str:
         return (

@@ -16,7 +16,7 @@ PYTHON_LAYERS = [
     ["_validation", "_files", "_extras"],
     ["_threads", "losses"],
     ["arrangements", "_layers"],
-    ["_torch"],
+    ["_torch", "_onnx"],
     ["network"],
     ["results"],
     ["_problem"],
