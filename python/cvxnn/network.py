@@ -10,6 +10,7 @@ from cvxnn._extras import import_extra
 from cvxnn._files import read_network, write_atomically, write_network
 from cvxnn._layers import Layers, named_arrays
 from cvxnn._onnx import to_model
+from cvxnn._summary import as_html, as_text
 
 
 class Network(Layers):
@@ -251,6 +252,33 @@ class Network(Layers):
         if path is not None:
             write_atomically(path, lambda file: file.write(model.SerializeToString()))
         return model
+
+    def summary(self) -> str:
+        """Return sizes, and norms of the largest neurons, as a short text.
+
+        Returns
+        -------
+        str
+            A neuron's size is the norm of its input weights and bias times that of its output
+            weights.
+
+        Examples
+        --------
+        >>> import cvxnn
+        >>> net = cvxnn.Network([[[3.0, 1.0], [4.0, 0.0]], [[2.0], [1.0]]], [[0.0] * 2, [0.0]])
+        >>> print(net.summary())
+        Network, activation relu
+        features 2, neurons 2, outputs 1
+        input weights: 3 of 4 are not zero
+        largest neurons, 2 of 2:
+        neuron  size  input norm  output norm  inputs used
+             0    10           5            2            2
+             1     1           1            1            1
+        """
+        return as_text(self)
+
+    def _repr_html_(self) -> str:
+        return as_html(self)
 
     def __repr__(self) -> str:
         return (

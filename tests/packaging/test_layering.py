@@ -16,7 +16,7 @@ PYTHON_LAYERS = [
     ["_validation", "_files", "_extras"],
     ["_threads", "losses"],
     ["arrangements", "_layers"],
-    ["_torch", "_onnx"],
+    ["_torch", "_onnx", "_summary"],
     ["network"],
     ["results"],
     ["_problem"],

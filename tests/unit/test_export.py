@@ -176,3 +176,32 @@ class TestSklearn:
     def test_bad_type(self, model):
         with pytest.raises(TypeError, match=r"^model must be a fitted MLPRegressor"):
             cvxnn.Network.from_sklearn(model)
+
+
+class TestSummary:
+    def test_numbers(self):
+        network = cvxnn.Network(
+            [[[3.0, 0.0, 0.0], [0.0, 2.0, 0.0]], [[1.0, 0.0], [3.0, 4.0], [1.0, 1.0]]],
+            [[4.0, 0.0, 0.0], [0.0, 0.0]],
+            skip=np.ones((2, 2)),
+        )
+        lines = network.summary().splitlines()
+        assert lines[0] == "Network, activation relu, linear skip connection"
+        assert lines[1] == "features 2, neurons 3, outputs 2"
+        assert lines[2] == "input weights: 2 of 6 are not zero"
+        rows = [line.split() for line in lines[5:]]
+        assert rows == [
+            ["1", "10", "2", "5", "1"],
+            ["0", "5", "5", "1", "1"],
+            ["2", "0", "0", "1.414", "0"],
+        ]
+        cells = re.findall(r"<td>(.*?)</td>", network._repr_html_())
+        assert cells == [cell for row in rows for cell in row]
+
+    @VARIANTS
+    def test_every_variant(self, network):
+        text, markup = network.summary(), network._repr_html_()
+        assert f"neurons {network.width}, outputs {network.n_outputs_}" in text
+        assert text.splitlines()[0] in markup
+        assert markup.count("<tr>") == (1 + min(network.width, 5) if network.width else 0)
+        assert len(text.splitlines()) == (5 + min(network.width, 5) if network.width else 3)
