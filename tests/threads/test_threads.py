@@ -3,6 +3,7 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from threadpoolctl import threadpool_limits
 import cvxnn
 from cvxnn._threads import effective_threads
 from cvxnn.losses import resolve_loss
+from networks import make_network
 
 
 def numbers(result):
@@ -61,6 +63,17 @@ class TestDeterminism:
             for n in (1, 2, 3)
         ]
         assert len(set(coefs)) == 1
+
+    @pytest.mark.parametrize("activation", ["relu", "gated_relu"])
+    def test_concurrent_predictions_equal_serial_ones(self, activation):
+        network = make_network(activation, skip=True, n_features=20, width=150, n_outputs=2)
+        rng = np.random.default_rng(0)
+        batches = [rng.standard_normal((500 + 300 * k, 20)) for k in range(12)]
+        serial = [network.predict(X, n_threads=1) for X in batches]
+        for n_threads in (1, 2):
+            with ThreadPoolExecutor(4) as pool:
+                got = list(pool.map(partial(network.predict, n_threads=n_threads), batches * 4))
+            assert_same_bits(got, serial * 4)
 
     def test_concurrent_solves_equal_serial_ones(self, make_problem):
         problems = [make_problem(700 + 100 * k, 6, 300, seed=k) for k in range(8)]
