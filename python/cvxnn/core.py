@@ -1,5 +1,6 @@
 """Convex programs over activation patterns: alpha_max, solve, solve_path."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -356,7 +357,7 @@ def solve_path(
         skip_connection=skip_connection,
     )
     results = program.solve(
-        _path_alphas(program, n_alphas, eps, alphas, n_threads),
+        path_alphas(lambda: program.alpha_max(n_threads), n_alphas, eps, alphas),
         tol=tol,
         max_iter=max_iter,
         time_limit=time_limit,
@@ -371,13 +372,10 @@ def solve_path(
     return PathResult(results)
 
 
-def _path_alphas(
-    program: PatternProgram | AdaptiveProgram,
-    n_alphas: int,
-    eps: float,
-    alphas: ArrayLike | None,
-    n_threads: int | None,
+def path_alphas(
+    alpha_max: Callable[[], float], n_alphas: int, eps: float, alphas: ArrayLike | None
 ) -> Float:
+    """Return the alphas of a path, descending: own values, or down from `alpha_max`."""
     n_alphas = check_count(n_alphas, "n_alphas")
     eps = check_fraction(eps, "eps")
     if alphas is not None:
@@ -385,7 +383,7 @@ def _path_alphas(
         if values.size == 0 or values.min() <= 0.0:
             raise ValueError("alphas must hold at least one value, all positive")
         return np.sort(values)[::-1]
-    largest = program.alpha_max(n_threads)
+    largest = alpha_max()
     if largest <= 0.0:
         raise ValueError("y is fitted without any pattern (alpha_max is 0): pass alphas")
     return largest * np.geomspace(1.0, eps, n_alphas)
