@@ -31,6 +31,7 @@ PYTHON_LAYERS = [
         "group_lasso",
         "diagnostics",
     ],
+    ["estimators._columns"],
     ["estimators._base"],
     ["estimators._classifier", "estimators._regressor"],
     ["estimators"],

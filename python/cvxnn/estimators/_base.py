@@ -1,18 +1,20 @@
-"""What both estimators share: standardise, sample patterns, solve, fold all into one network."""
+"""What all estimators share: check, make the programs, solve, keep the network."""
 
 import warnings
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from cvxnn._adaptive import AdaptiveProgram
 from cvxnn._problem import Callback, make_problem
 from cvxnn._programs import ACTIVATIONS, PatternProgram
-from cvxnn._validation import Data, Float, check_choice, check_count, check_positive
+from cvxnn._validation import Data, Float, check_choice, check_count, check_data
 from cvxnn.arrangements import (
     PatternSet,
     RandomState,
@@ -20,62 +22,21 @@ from cvxnn.arrangements import (
     enumerate_patterns,
     sample_gates,
 )
+from cvxnn.estimators._columns import Columns, Standardizer
 from cvxnn.losses import Huber
-from cvxnn.network import Network
 from cvxnn.results import SolveResult
 
 _STARTS = 100  # of a round of patterns="adaptive"
 
 
-def canonical_rows(X: Data, targets: Float, weight: Float) -> tuple[Data, Float, Float]:
-    """Sort the rows, add up the weights of equal ones and drop those of weight zero.
+class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, ABC):
+    """Parameters that all estimators share, and the steps of their fits."""
 
-    Row order, and repetition against weights, then cannot change even the last bit of a model.
-    """
-    kept = weight > 0.0
-    X, targets, weight = X[kept] + X.dtype.type(0), targets[kept], weight[kept]  # -0.0 becomes 0.0
-    octets = np.hstack([X.view(np.uint8), np.ascontiguousarray(targets).view(np.uint8)])
-    _, first, group = np.unique(
-        octets.view(f"V{octets.shape[1]}")[:, 0], return_index=True, return_inverse=True
-    )
-    merged = np.asarray(np.bincount(group, weights=weight), dtype=np.float64)
-    return X[first], targets[first], merged
-
-
-class Standardizer:
-    """The map ``(x - mean) / scale``, by weighted moments; constant columns keep scale one."""
-
-    def __init__(self, values: Data, weight: Float, *, center: bool, scale: bool) -> None:
-        share = weight / weight.sum()
-        n_columns = values.shape[1]
-        mean = share @ values
-        deviation = np.sqrt(share @ (values - mean) ** 2) if scale else np.ones(n_columns)
-        # Below rounding of the mean a deviation is noise, not spread.
-        spread = deviation > 10 * np.finfo(values.dtype).eps * np.abs(mean)
-        self.mean = mean if center else np.zeros(n_columns)
-        self.scale = np.where(spread & (deviation > 0), deviation, 1.0)
-
-    def transform(self, values: Data, *, constant_column: bool) -> Data:
-        """Return the mapped values, with a column of ones after them if wanted."""
-        n_samples, n_columns = values.shape
-        out = np.ones((n_samples, n_columns + constant_column), dtype=values.dtype)
-        out[:, :n_columns] = (values - self.mean) / self.scale
-        return out
-
-    def fold(self, vectors: Float, *, constant_row: bool) -> tuple[Float, Float]:
-        """Turn weights on mapped values into weights and offsets on the values themselves."""
-        n_columns = len(self.mean)
-        weights = vectors[:n_columns] / self.scale[:, None]
-        offsets = -(self.mean @ weights)
-        return weights, offsets + vectors[n_columns] if constant_row else offsets
-
-
-class ReLUEstimator(BaseEstimator):
-    """Parameters and fitting that `ReLURegressor` and `ReLUClassifier` share."""
+    _losses: ClassVar[tuple[str, ...]]
+    _target_options: ClassVar[dict[str, bool]]  # of validate_data
 
     def __init__(
         self,
-        alpha: float,
         *,
         activation: str,
         loss: str | Huber,
@@ -91,7 +52,6 @@ class ReLUEstimator(BaseEstimator):
         random_state: RandomState,
         verbose: int,
     ) -> None:
-        self.alpha = alpha
         self.activation = activation
         self.loss = loss
         self.patterns = patterns
@@ -106,48 +66,105 @@ class ReLUEstimator(BaseEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
+    @abstractmethod
+    def _encode(
+        self, X: Data, y: NDArray[Any], weight: Float
+    ) -> tuple[Data, Float, Float, Standardizer]:
+        """Return canonical rows, their targets as the loss wants them, weights, and target map."""
+
     def _check_parameters(self) -> None:
         check_choice(self.activation, "activation", ACTIVATIONS)
+        if not (isinstance(self.loss, Huber) and "huber" in self._losses):
+            check_choice(self.loss, "loss", self._losses)
         check_choice(self.patterns, "patterns", ("sample", "exact", "adaptive"))
         if self.patterns != "sample" and self.gates is not None:
             raise ValueError(f"gates belong to patterns='sample', got {self.patterns!r}")
         if self.patterns == "adaptive" and self.activation != "relu":
             raise ValueError("patterns='adaptive' needs activation='relu'")
-        check_positive(self.alpha, "alpha")
         check_count(self.n_patterns, "n_patterns")
 
-    def _make_patterns(self, data: Data) -> PatternSet | None:
-        """Return the patterns that all columns share; None where each finds its own."""
-        if self.patterns == "adaptive":
-            return None
+    def _check_training(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None
+    ) -> tuple[Data, NDArray[Any], Float]:
+        """Check parameters and data; return X, y and weights as arrays."""
+        self._check_parameters()
+        refuse_images(X)
+        data, values = validate_data(
+            self, X, y, dtype=[np.float64, np.float32], order="C", **self._target_options
+        )
+        weight: Float = _check_sample_weight(
+            sample_weight, data, dtype=np.float64, ensure_non_negative=True
+        )
+        if not weight.any():
+            raise ValueError("sample_weight must have a positive entry, got zeros only")
+        return data, values, weight
+
+    def _make_patterns(self, data: Data, random_state: RandomState) -> PatternSet:
         if self.patterns == "exact":
             return enumerate_patterns(data, n_threads=self.n_threads)
         gates = self.gates
         if gates is None:
-            gates = sample_gates(data.shape[1], self.n_patterns, random_state=self.random_state)
+            gates = sample_gates(data.shape[1], self.n_patterns, random_state=random_state)
         return activation_patterns(data, gates, n_threads=self.n_threads)
 
-    def _fit_columns(
-        self,
-        X: Data,
-        targets: Float,
-        weight: Float,
-        target_map: Standardizer,
-        callback: Callback | None,
-    ) -> None:
-        """Fit one network a column of targets, over the same patterns, and join them.
-
-        The rows are canonical, the targets as the loss wants them.
-        """
+    def _columns(
+        self, X: Data, y: NDArray[Any], weight: Float, random_state: RandomState
+    ) -> Columns:
+        """Return the programs of checked data."""
+        X, targets, weight, target_map = self._encode(X, y, weight)
         input_map = Standardizer(
             X, weight, center=self.standardize and self.fit_intercept, scale=self.standardize
         )
         data = input_map.transform(X, constant_column=self.fit_intercept)
-        patterns = self._make_patterns(data)
-        results = [
-            self._solve_column(data, column, weight, patterns, callback) for column in targets.T
+        adaptive = self.patterns == "adaptive"
+        patterns = None if adaptive else self._make_patterns(data, random_state)
+        problems = [
+            make_problem(
+                data,
+                column,
+                1 if patterns is None else patterns.n_patterns,
+                loss=self.loss,
+                sample_weight=weight,
+                weights=None,
+                fit_intercept=self.fit_intercept,
+            )
+            for column in targets.T
         ]
-        self.network_ = self._join(results, input_map, target_map)
+        programs = [
+            PatternProgram(problem, patterns, self.activation)
+            if patterns is not None
+            else AdaptiveProgram(
+                problem, n_starts=_STARTS, random_state=random_state, n_threads=self.n_threads
+            )
+            for problem in problems
+        ]
+        return Columns(programs, input_map, target_map)
+
+    def _settings(self) -> dict[str, Any]:
+        """Return how to solve, for `Columns.solve`."""
+        return {
+            "tol": self.tol,
+            "max_iter": self.max_iter,
+            "time_limit": self.time_limit,
+            "n_threads": self.n_threads,
+            "verbose": self.verbose,
+        }
+
+    def _solve(
+        self,
+        columns: Columns,
+        alpha: float,
+        *,
+        callback: Callback | None = None,
+        warm_start: bool = False,
+    ) -> None:
+        """Solve all columns at one alpha and set what a fit leaves behind."""
+        last: Sequence[SolveResult] = getattr(self, "_solutions", ()) if warm_start else ()
+        starts = columns.starts_from(last)
+        results = columns.solve([alpha], starts, callback=callback, **self._settings())[0]
+        if warm_start:
+            self._solutions = results
+        self.network_ = columns.network(results)
         self.coefs_ = self.network_.coefs_
         self.intercepts_ = self.network_.intercepts_
         self.gates_ = self.network_.gates_
@@ -168,73 +185,9 @@ class ReLUEstimator(BaseEstimator):
                 stacklevel=3,
             )
 
-    def _solve_column(
-        self,
-        data: Data,
-        column: Float,
-        weight: Float,
-        patterns: PatternSet | None,
-        callback: Callback | None,
-    ) -> SolveResult:
-        problem = make_problem(
-            data,
-            column,
-            1 if patterns is None else patterns.n_patterns,
-            loss=self.loss,
-            sample_weight=weight,
-            weights=None,
-            fit_intercept=self.fit_intercept,
-        )
-        program: PatternProgram | AdaptiveProgram
-        if patterns is None:
-            program = AdaptiveProgram(
-                problem,
-                n_starts=_STARTS,
-                random_state=self.random_state,
-                n_threads=self.n_threads,
-            )
-        else:
-            program = PatternProgram(problem, patterns, self.activation)
-        return program.solve(
-            [self.alpha],
-            tol=self.tol,
-            max_iter=self.max_iter,
-            time_limit=self.time_limit,
-            n_threads=self.n_threads,
-            screening=True,
-            solver="auto",
-            callback=callback,
-            verbose=self.verbose,
-            init=None,
-        )[0]
-
-    def _join(
-        self, results: list[SolveResult], input_map: Standardizer, target_map: Standardizer
-    ) -> Network:
-        """One network on raw inputs: neurons side by side, each feeding its own output."""
-        networks = [result.network() for result in results]
-        hidden = np.hstack([network.coefs_[0] for network in networks])
-        output = np.zeros((hidden.shape[1], len(networks)))
-        start = 0
-        for k, network in enumerate(networks):
-            output[start : start + network.width, k] = network.coefs_[1][:, 0]
-            start += network.width
-        bias = np.array([network.intercepts_[1][0] for network in networks])
-        hidden, hidden_bias = input_map.fold(hidden, constant_row=self.fit_intercept)
-        gates = gate_bias = None
-        if self.activation == "gated_relu":
-            joined = np.hstack([n.gates_ for n in networks if n.gates_ is not None])
-            gates, gate_bias = input_map.fold(joined, constant_row=self.fit_intercept)
-        return Network(
-            [hidden, output * target_map.scale],
-            [hidden_bias, bias * target_map.scale + target_map.mean],
-            activation=self.activation,
-            gates=gates,
-            gate_intercepts=gate_bias,
-        )
-
     def _validated(self, X: ArrayLike) -> Data:
         check_is_fitted(self)
+        refuse_images(X)
         data: Data = validate_data(self, X, reset=False, dtype=[np.float64, np.float32], order="C")
         return data
 
@@ -242,15 +195,37 @@ class ReLUEstimator(BaseEstimator):
         data = self._validated(X)
         return self.network_.predict(data, n_threads=self.n_threads)
 
-    def _weight(self, sample_weight: ArrayLike | None, X: Data) -> Float:
-        weight: Float = _check_sample_weight(
-            sample_weight, X, dtype=np.float64, ensure_non_negative=True
-        )
-        if not weight.any():
-            raise ValueError("sample_weight must have a positive entry, got zeros only")
-        return weight
+    def transform(self, X: ArrayLike) -> Float:
+        """Return the outputs of the hidden neurons.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Inputs.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_neurons), float64
+            Times ``coefs_[1]``, plus ``intercepts_[1]``, these are the outputs of the network.
+        """
+        data = self._validated(X)
+        network = self.network_
+        hidden: Float = data @ network.coefs_[0] + network.intercepts_[0]
+        if network.gates_ is None or network.gate_intercepts_ is None:
+            return np.maximum(hidden, 0.0)
+        return np.where(data @ network.gates_ + network.gate_intercepts_ > 0.0, hidden, 0.0)
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.network_.width
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = False
         return tags
+
+
+def refuse_images(X: ArrayLike) -> None:
+    """Raise for arrays of more than two dimensions, and say how to flatten them."""
+    if getattr(X, "ndim", 2) > 2:
+        check_data(X)

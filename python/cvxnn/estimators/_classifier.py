@@ -1,17 +1,21 @@
 """Classification."""
 
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 from sklearn.base import ClassifierMixin
+from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import validate_data
 
 from cvxnn._problem import Callback
-from cvxnn._validation import Float, check_choice
+from cvxnn._validation import Data, Float, check_positive
 from cvxnn.arrangements import RandomState
-from cvxnn.estimators._base import ReLUEstimator, Standardizer, canonical_rows
+from cvxnn.estimators._base import ReLUEstimator
+from cvxnn.estimators._columns import Standardizer, canonical_rows
 
 
 class ReLUClassifier(ClassifierMixin, ReLUEstimator):
@@ -40,12 +44,18 @@ class ReLUClassifier(ClassifierMixin, ReLUEstimator):
         Use a hidden bias (regularised, part of the gates) and a free output intercept.
     standardize : bool, default=True
         Scale inputs to unit variance, and centre them if ``fit_intercept``.
+    class_weight : dict, 'balanced' or None, default=None
+        Weights of classes, by label, which multiply the weights of their samples; None is one.
+        ``balanced`` gives each class the same total weight.
     tol : float, default=1e-4
         Relative duality gap at which to stop.
     max_iter : int, default=1000
         Limit on evaluations of the gap.
     time_limit : float or None, default=None
         Limit in seconds for each class.
+    warm_start : bool, default=False
+        Start from the solution of the last fit, where it is over the same patterns: after a change
+        of alpha, say. The same optimum, sooner; ``patterns="adaptive"`` starts afresh.
     n_threads : int or None, default=None
         Threads; None is OpenMP's setting. The model is bitwise the same for any number.
     random_state : int, Generator, RandomState or None, default=0
@@ -77,6 +87,10 @@ class ReLUClassifier(ClassifierMixin, ReLUEstimator):
     feature_names_in_ : ndarray of str
         Names of the features, if X had them.
 
+    Notes
+    -----
+    `transform` returns the outputs of the hidden neurons: an estimator is also a transformer.
+
     References
     ----------
     A. Mishkin, A. Sahiner, M. Pilanci (2022), Fast convex optimization for two-layer ReLU networks,
@@ -92,6 +106,9 @@ class ReLUClassifier(ClassifierMixin, ReLUEstimator):
     ('optimal', True)
     """
 
+    _losses: ClassVar[tuple[str, ...]] = ("logistic", "squared_hinge")
+    _target_options: ClassVar[dict[str, bool]] = {}
+
     def __init__(
         self,
         alpha: float = 0.003,
@@ -103,15 +120,16 @@ class ReLUClassifier(ClassifierMixin, ReLUEstimator):
         gates: ArrayLike | None = None,
         fit_intercept: bool = True,
         standardize: bool = True,
+        class_weight: Mapping[Any, float] | str | None = None,
         tol: float = 1e-4,
         max_iter: int = 1000,
         time_limit: float | None = None,
+        warm_start: bool = False,
         n_threads: int | None = None,
         random_state: RandomState = 0,
         verbose: int = 0,
     ) -> None:
         super().__init__(
-            alpha,
             activation=activation,
             loss=loss,
             patterns=patterns,
@@ -126,6 +144,9 @@ class ReLUClassifier(ClassifierMixin, ReLUEstimator):
             random_state=random_state,
             verbose=verbose,
         )
+        self.alpha = alpha
+        self.warm_start = warm_start
+        self.class_weight = class_weight
 
     def fit(
         self,
@@ -154,21 +175,44 @@ class ReLUClassifier(ClassifierMixin, ReLUEstimator):
         ReLUClassifier
             The fitted estimator.
         """
-        self._check_parameters()
-        check_choice(self.loss, "loss", ("logistic", "squared_hinge"))
-        data, labels = validate_data(self, X, y, dtype=[np.float64, np.float32], order="C")
+        check_positive(self.alpha, "alpha")
+        columns = self._columns(*self._check_training(X, y, sample_weight), self.random_state)
+        self._solve(columns, self.alpha, callback=callback, warm_start=self.warm_start)
+        return self
+
+    def _check_training(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None
+    ) -> tuple[Data, NDArray[Any], Float]:
+        data, labels, weight = super()._check_training(X, y, sample_weight)
         check_classification_targets(labels)
-        weight = self._weight(sample_weight, data)
-        self.classes_ = np.unique(labels[weight > 0.0])
-        n_classes = len(self.classes_)
+        n_classes = len(np.unique(labels[weight > 0.0]))
         if n_classes < 2:
             raise ValueError(f"y must hold at least two classes, got {n_classes} class")
-        positive = self.classes_[1:] if n_classes == 2 else self.classes_
-        targets = np.where(labels[:, None] == positive, 1.0, -1.0)
-        data, targets, weight = canonical_rows(data, targets, weight)
-        identity = Standardizer(targets, weight, center=False, scale=False)
-        self._fit_columns(data, targets, weight, identity, callback)
-        return self
+        return data, labels, weight
+
+    def _encode(
+        self, X: Data, y: NDArray[Any], weight: Float
+    ) -> tuple[Data, Float, Float, Standardizer]:
+        self.classes_ = np.unique(y[weight > 0.0])
+        binary = len(self.classes_) == 2
+        positive = self.classes_[1:] if binary else self.classes_
+        targets = np.where(y[:, None] == positive, 1.0, -1.0)
+        X, targets, weight = canonical_rows(X, targets, weight)
+        labels = self.classes_[(targets[:, 0] > 0).astype(np.intp) if binary else targets.argmax(1)]
+        weight = self._class_weighted(labels, weight)
+        return X, targets, weight, Standardizer(targets, weight, center=False, scale=False)
+
+    def _class_weighted(self, y: NDArray[Any], weight: Float) -> Float:
+        """Return weights times those of the classes; a row of weight two counts as two rows."""
+        classes, index = np.unique(y, return_inverse=True)
+        if self.class_weight == "balanced":
+            factors = weight.sum() / (len(classes) * np.bincount(index, weights=weight))
+        else:
+            factors = compute_class_weight(self.class_weight, classes=classes, y=classes)
+        if not (np.isfinite(factors).all() and (factors > 0.0).all()):
+            raise ValueError(f"class_weight must be positive and finite, got {self.class_weight}")
+        weighted: Float = weight * factors[index]
+        return weighted
 
     def decision_function(self, X: ArrayLike) -> Float:
         """Return the outputs of the network.

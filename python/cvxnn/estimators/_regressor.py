@@ -1,16 +1,16 @@
 """Regression."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin
-from sklearn.utils.validation import validate_data
 
 from cvxnn._problem import Callback
-from cvxnn._validation import Float, check_choice
+from cvxnn._validation import Data, Float, check_positive
 from cvxnn.arrangements import RandomState
-from cvxnn.estimators._base import ReLUEstimator, Standardizer, canonical_rows
+from cvxnn.estimators._base import ReLUEstimator
+from cvxnn.estimators._columns import Standardizer, canonical_rows
 from cvxnn.losses import Huber
 
 
@@ -48,6 +48,9 @@ class ReLURegressor(RegressorMixin, ReLUEstimator):
         Limit on evaluations of the gap.
     time_limit : float or None, default=None
         Limit in seconds for each target.
+    warm_start : bool, default=False
+        Start from the solution of the last fit, where it is over the same patterns: after a change
+        of alpha, say. The same optimum, sooner; ``patterns="adaptive"`` starts afresh.
     n_threads : int or None, default=None
         Threads; None is OpenMP's setting. The model is bitwise the same for any number.
     random_state : int, Generator, RandomState or None, default=0
@@ -77,6 +80,10 @@ class ReLURegressor(RegressorMixin, ReLUEstimator):
     feature_names_in_ : ndarray of str
         Names of the features, if X had them.
 
+    Notes
+    -----
+    `transform` returns the outputs of the hidden neurons: an estimator is also a transformer.
+
     References
     ----------
     A. Mishkin, A. Sahiner, M. Pilanci (2022), Fast convex optimization for two-layer ReLU networks,
@@ -92,6 +99,9 @@ class ReLURegressor(RegressorMixin, ReLUEstimator):
     ('optimal', True)
     """
 
+    _losses: ClassVar[tuple[str, ...]] = ("squared", "huber")
+    _target_options: ClassVar[dict[str, bool]] = {"multi_output": True, "y_numeric": True}
+
     def __init__(
         self,
         alpha: float = 0.05,
@@ -106,12 +116,12 @@ class ReLURegressor(RegressorMixin, ReLUEstimator):
         tol: float = 1e-4,
         max_iter: int = 1000,
         time_limit: float | None = None,
+        warm_start: bool = False,
         n_threads: int | None = None,
         random_state: RandomState = 0,
         verbose: int = 0,
     ) -> None:
         super().__init__(
-            alpha,
             activation=activation,
             loss=loss,
             patterns=patterns,
@@ -126,6 +136,8 @@ class ReLURegressor(RegressorMixin, ReLUEstimator):
             random_state=random_state,
             verbose=verbose,
         )
+        self.alpha = alpha
+        self.warm_start = warm_start
 
     def fit(
         self,
@@ -154,28 +166,22 @@ class ReLURegressor(RegressorMixin, ReLUEstimator):
         ReLURegressor
             The fitted estimator.
         """
-        self._check_parameters()
-        if not isinstance(self.loss, Huber):
-            check_choice(self.loss, "loss", ("squared", "huber"))
-        data, values = validate_data(
-            self,
-            X,
-            y,
-            dtype=[np.float64, np.float32],
-            order="C",
-            multi_output=True,
-            y_numeric=True,
-        )
-        self._one_column = values.ndim == 1
-        targets = np.asarray(values, dtype=np.float64).reshape(len(data), -1)
-        weight = self._weight(sample_weight, data)
-        data, targets, weight = canonical_rows(data, targets, weight)
+        check_positive(self.alpha, "alpha")
+        columns = self._columns(*self._check_training(X, y, sample_weight), self.random_state)
+        self._solve(columns, self.alpha, callback=callback, warm_start=self.warm_start)
+        return self
+
+    def _encode(
+        self, X: Data, y: NDArray[Any], weight: Float
+    ) -> tuple[Data, Float, Float, Standardizer]:
+        self._one_column = y.ndim == 1
+        targets = np.asarray(y, dtype=np.float64).reshape(len(X), -1)
+        X, targets, weight = canonical_rows(X, targets, weight)
         target_map = Standardizer(
             targets, weight, center=self.fit_intercept, scale=self.standardize
         )
         scaled = np.asarray(target_map.transform(targets, constant_column=False), dtype=np.float64)
-        self._fit_columns(data, scaled, weight, target_map, callback)
-        return self
+        return X, scaled, weight, target_map
 
     def predict(self, X: ArrayLike) -> Float:
         """Return the predicted targets.

@@ -1,0 +1,127 @@
+"""One convex program a column of targets: standardised inputs in, a network on raw inputs out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cvxnn._adaptive import AdaptiveProgram
+from cvxnn._programs import PatternProgram
+from cvxnn._validation import Data, Float
+from cvxnn.network import Network
+from cvxnn.results import SolveResult
+
+
+def canonical_rows(X: Data, targets: Float, weight: Float) -> tuple[Data, Float, Float]:
+    """Sort the rows, add up the weights of equal ones and drop those of weight zero.
+
+    Row order, and repetition against weights, then cannot change even the last bit of a model.
+    """
+    kept = weight > 0.0
+    X, targets, weight = X[kept] + X.dtype.type(0), targets[kept], weight[kept]  # -0.0 becomes 0.0
+    octets = np.hstack([X.view(np.uint8), np.ascontiguousarray(targets).view(np.uint8)])
+    _, first, group = np.unique(
+        octets.view(f"V{octets.shape[1]}")[:, 0], return_index=True, return_inverse=True
+    )
+    merged = np.asarray(np.bincount(group, weights=weight), dtype=np.float64)
+    return X[first], targets[first], merged
+
+
+class Standardizer:
+    """The map ``(x - mean) / scale``, by weighted moments; constant columns keep scale one."""
+
+    def __init__(self, values: Data, weight: Float, *, center: bool, scale: bool) -> None:
+        share = weight / weight.sum()
+        n_columns = values.shape[1]
+        mean = share @ values
+        deviation = np.sqrt(share @ (values - mean) ** 2) if scale else np.ones(n_columns)
+        # Below rounding of the mean a deviation is noise, not spread.
+        spread = deviation > 10 * np.finfo(values.dtype).eps * np.abs(mean)
+        self.mean = mean if center else np.zeros(n_columns)
+        self.scale = np.where(spread & (deviation > 0), deviation, 1.0)
+
+    def transform(self, values: Data, *, constant_column: bool) -> Data:
+        """Return the mapped values, with a column of ones after them if wanted."""
+        n_samples, n_columns = values.shape
+        out = np.ones((n_samples, n_columns + constant_column), dtype=values.dtype)
+        out[:, :n_columns] = (values - self.mean) / self.scale
+        return out
+
+    def fold(self, vectors: Float, *, constant_row: bool) -> tuple[Float, Float]:
+        """Turn weights on mapped values into weights and offsets on the values themselves."""
+        n_columns = len(self.mean)
+        weights = vectors[:n_columns] / self.scale[:, None]
+        offsets = -(self.mean @ weights)
+        return weights, offsets + vectors[n_columns] if constant_row else offsets
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The programs of all columns, over the same patterns, and the maps that undo standardisation.
+
+    The inputs of the programs end in a column of ones where they have an intercept.
+    """
+
+    programs: Sequence[PatternProgram | AdaptiveProgram]
+    input_map: Standardizer
+    target_map: Standardizer
+
+    def alpha_max(self, n_threads: int | None) -> float:
+        """Return the smallest alpha at which every network is empty."""
+        return max(program.alpha_max(n_threads) for program in self.programs)
+
+    def solve(
+        self,
+        alphas: Sequence[float] | Float,
+        starts: Sequence[SolveResult | None],
+        **settings: Any,
+    ) -> list[tuple[SolveResult, ...]]:
+        """Return one result a column for each alpha, as far as all columns got."""
+        paths = [
+            program.solve(alphas, init=start, screening=True, solver="auto", **settings)
+            for program, start in zip(self.programs, starts, strict=True)
+        ]
+        return list(zip(*paths, strict=False))
+
+    def starts_from(self, results: Sequence[SolveResult]) -> Sequence[SolveResult | None]:
+        """Return earlier results to start from, or None a column unless they all fit."""
+        fit = len(results) == len(self.programs) and all(
+            isinstance(program, PatternProgram) and _fits(program, result)
+            for program, result in zip(self.programs, results, strict=True)
+        )
+        return results if fit else [None] * len(self.programs)
+
+    def network(self, results: Sequence[SolveResult]) -> Network:
+        """Return one network on raw inputs: neurons side by side, each feeding its own output."""
+        networks = [result.network() for result in results]
+        hidden = np.hstack([network.coefs_[0] for network in networks])
+        output = np.zeros((hidden.shape[1], len(networks)))
+        start = 0
+        for k, network in enumerate(networks):
+            output[start : start + network.width, k] = network.coefs_[1][:, 0]
+            start += network.width
+        bias = np.array([network.intercepts_[1][0] for network in networks])
+        constant = hidden.shape[0] > len(self.input_map.mean)
+        hidden, hidden_bias = self.input_map.fold(hidden, constant_row=constant)
+        gates = gate_bias = None
+        if networks[0].gates_ is not None:
+            joined = np.hstack([n.gates_ for n in networks if n.gates_ is not None])
+            gates, gate_bias = self.input_map.fold(joined, constant_row=constant)
+        return Network(
+            [hidden, output * self.target_map.scale],
+            [hidden_bias, bias * self.target_map.scale + self.target_map.mean],
+            activation=networks[0].activation,
+            gates=gates,
+            gate_intercepts=gate_bias,
+        )
+
+
+def _fits(program: PatternProgram, result: SolveResult) -> bool:
+    own, other = program.patterns, result.patterns
+    return (
+        result.activation == program.activation
+        and (own.n_samples, own.n_features) == (other.n_samples, other.n_features)
+        and np.array_equal(own.words, other.words)
+        and (program.problem.fit_intercept or result.intercept == 0.0)
+    )
