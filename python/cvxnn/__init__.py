@@ -26,7 +26,12 @@ from cvxnn.results import (
 )
 
 if TYPE_CHECKING:
-    from cvxnn.estimators import ReLUClassifier, ReLURegressor
+    from cvxnn.estimators import (
+        ReLUClassifier,
+        ReLUClassifierCV,
+        ReLURegressor,
+        ReLURegressorCV,
+    )
 
 __version__ = "0.1.0"
 
@@ -42,7 +47,9 @@ __all__ = [
     "PathResult",
     "PatternSet",
     "ReLUClassifier",
+    "ReLUClassifierCV",
     "ReLURegressor",
+    "ReLURegressorCV",
     "SolveResult",
     "activation_patterns",
     "alpha_max",
@@ -60,7 +67,7 @@ __all__ = [
 ]
 
 # scikit-learn takes most of a second to import: only those who ask for an estimator wait for it.
-_ESTIMATORS = ("ReLUClassifier", "ReLURegressor")
+_ESTIMATORS = ("ReLUClassifier", "ReLUClassifierCV", "ReLURegressor", "ReLURegressorCV")
 
 
 def __getattr__(name: str) -> Any:

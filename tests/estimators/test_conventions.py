@@ -9,6 +9,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import cvxnn
 
 SMALL = {"n_patterns": 40, "n_threads": 1}
+SHORT = {**SMALL, "n_alphas": 4, "eps": 0.05, "cv": 3}
 
 # The array API is opt-in for estimators, and the core works on numpy arrays.
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
@@ -22,6 +23,14 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarn
         cvxnn.ReLUClassifier(**SMALL),
         cvxnn.ReLUClassifier(**SMALL, loss="squared_hinge", standardize=False),
         cvxnn.ReLUClassifier(**SMALL, fit_intercept=False, alpha=1e-2),
+        cvxnn.ReLUClassifier(**SMALL, class_weight="balanced", warm_start=True),
+        cvxnn.ReLURegressor(n_patterns=10, n_threads=1, activation="relu", warm_start=True),
+        cvxnn.ReLURegressorCV(**SHORT),
+        cvxnn.ReLURegressorCV(**SHORT, loss="huber", selection="one_standard_error", n_jobs=2),
+        cvxnn.ReLURegressorCV(**SHORT, standardize=False, scoring="r2"),
+        cvxnn.ReLUClassifierCV(**SHORT),
+        cvxnn.ReLUClassifierCV(**SHORT, scoring="neg_log_loss", class_weight="balanced"),
+        cvxnn.ReLUClassifierCV(**SHORT, loss="squared_hinge", alphas=[0.1, 0.01], n_jobs=2),
     ]
 )
 def test_scikit_learn_checks(estimator, check):

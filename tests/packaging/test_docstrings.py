@@ -34,7 +34,14 @@ RECORDS = [
     "PatternSet",
     "SolveResult",
 ]
-CLASSES = ["Huber", "Network", "ReLUClassifier", "ReLURegressor"]
+CLASSES = [
+    "Huber",
+    "Network",
+    "ReLUClassifier",
+    "ReLUClassifierCV",
+    "ReLURegressor",
+    "ReLURegressorCV",
+]
 METHODS = [
     f"{owner}.{name}"
     for owner in [*RECORDS, *CLASSES]

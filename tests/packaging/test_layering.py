@@ -33,7 +33,8 @@ PYTHON_LAYERS = [
     ],
     ["estimators._columns"],
     ["estimators._base"],
-    ["estimators._classifier", "estimators._regressor"],
+    ["estimators._classifier", "estimators._regressor", "estimators._cross_validation"],
+    ["estimators._classifier_cv", "estimators._regressor_cv"],
     ["estimators"],
     [""],  # cvxnn/__init__.py
     ["demo"],

@@ -1,6 +1,8 @@
 """scikit-learn estimators."""
 
 from cvxnn.estimators._classifier import ReLUClassifier
+from cvxnn.estimators._classifier_cv import ReLUClassifierCV
 from cvxnn.estimators._regressor import ReLURegressor
+from cvxnn.estimators._regressor_cv import ReLURegressorCV
 
-__all__ = ["ReLUClassifier", "ReLURegressor"]
+__all__ = ["ReLUClassifier", "ReLUClassifierCV", "ReLURegressor", "ReLURegressorCV"]

@@ -1,0 +1,259 @@
+"""The choice of alpha by cross-validation: one path a fold, over the same alphas."""
+
+import numbers
+import warnings
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+
+import numpy as np
+from joblib import effective_n_jobs
+from numpy.typing import ArrayLike, NDArray
+from sklearn import get_config
+from sklearn.base import is_classifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import get_scorer
+from sklearn.model_selection import BaseCrossValidator, check_cv
+from sklearn.utils import Bunch
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import _check_method_params
+
+from cvxnn._problem import shown_log
+from cvxnn._threads import effective_threads
+from cvxnn._validation import Data, Float, check_choice
+from cvxnn.arrangements import RandomState, generator
+from cvxnn.core import path_alphas
+from cvxnn.estimators._base import ReLUEstimator
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+Scoring: TypeAlias = str | Callable[..., float] | None
+Splitter: TypeAlias = int | BaseCrossValidator | Iterable[tuple[ArrayLike, ArrayLike]] | None
+Fold: TypeAlias = tuple[NDArray[np.intp], NDArray[np.intp]]
+
+
+class CrossValidatedEstimator(ReLUEstimator):
+    """What the estimators that choose their alpha have beside those that are given it."""
+
+    _default_scoring: ClassVar[str]
+
+    def __init__(
+        self,
+        *,
+        n_alphas: int,
+        eps: float,
+        alphas: ArrayLike | None,
+        cv: Splitter,
+        scoring: Scoring,
+        selection: str,
+        n_jobs: int | None,
+        **shared: Any,
+    ) -> None:
+        ReLUEstimator.__init__(self, **shared)  # past the sibling, which has an alpha
+        self.n_alphas = n_alphas
+        self.eps = eps
+        self.alphas = alphas
+        self.cv = cv
+        self.scoring = scoring
+        self.selection = selection
+        self.n_jobs = n_jobs
+
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        **params: Any,
+    ) -> "Self":
+        """Choose alpha by cross-validation and fit the network to all samples.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Inputs.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets of a regression, or labels of shape (n_samples,).
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weights, of training and of scores; a row of weight zero is ignored.
+        **params : dict
+            What the splitter and the scorer ask for, ``groups`` for one; needs scikit-learn's
+            metadata routing.
+
+        Returns
+        -------
+        object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If an argument is malformed, or no alpha has a score in every fold.
+        """
+        check_choice(self.selection, "selection", ("best", "one_standard_error"))
+        data, values, weight = self._check_training(X, y, sample_weight)
+        routed = self._routed(self._score_weight(values, weight, sample_weight), params)
+        folds = self._folds(data, values, weight, routed["splitter"]["split"])
+        seed = _fixed(self.random_state)
+        columns = self._columns(data, values, weight, seed)
+        self.alphas_ = path_alphas(
+            lambda: columns.alpha_max(self.n_threads), self.n_alphas, self.eps, self.alphas
+        )
+        with shown_log(self.verbose):
+            self.score_path_ = self._score_folds(
+                data, values, weight, folds, seed, routed["scorer"]["score"]
+            )
+        self.best_index_ = choose(self.score_path_, self.selection)
+        self.alpha_ = float(self.alphas_[self.best_index_])
+        self._solve(columns, self.alpha_)
+        return self
+
+    def _score_weight(
+        self,
+        y: NDArray[Any],  # noqa: ARG002  # for classes that have weights
+        weight: Float,
+        sample_weight: ArrayLike | None,
+    ) -> Float | None:
+        """Return the weights for the scorer, None where it need not know of any."""
+        return None if sample_weight is None else weight
+
+    def _folds(
+        self, X: Data, y: NDArray[Any], weight: Float, split_params: dict[str, Any]
+    ) -> list[Fold]:
+        splitter = check_cv(self.cv, y, classifier=is_classifier(self))
+        rows = np.arange(len(X))
+        if self.cv is None or isinstance(self.cv, numbers.Integral):
+            rows = rows[weight > 0.0]  # the others must not move the borders of folds
+        splits = splitter.split(X[rows], y[rows], **split_params)
+        folds = [(rows[train], rows[test]) for train, test in splits]
+        if not folds:
+            raise ValueError("cv must give at least one fold, got none")
+        for k, (train, test) in enumerate(folds):
+            if not (weight[train].any() and weight[test].any()):
+                raise ValueError(
+                    f"cv must leave samples of positive weight on both sides of each fold, "
+                    f"got {len(train)} and {len(test)} samples in fold {k}"
+                )
+        return folds
+
+    def _score_folds(
+        self,
+        X: Data,
+        y: NDArray[Any],
+        weight: Float,
+        folds: list[Fold],
+        seed: RandomState,
+        score_params: dict[str, Any],
+    ) -> Float:
+        """Return the score of each alpha, a row, on each fold, a column."""
+        jobs = min(effective_n_jobs(self.n_jobs), len(folds))
+        n_threads = max(1, effective_threads(self.n_threads) // jobs)
+        scorer = self._scorer()
+        scored = Parallel(n_jobs=self.n_jobs, prefer="threads")(
+            delayed(_score_fold)(
+                self._fold_model(n_threads, seed),
+                (X[train], y[train], weight[train]),
+                (X[test], y[test]),
+                self.alphas_,
+                scorer,
+                _check_method_params(X, score_params, indices=test),
+            )
+            for train, test in folds
+        )
+        unfinished = sum(count for _, count in scored)
+        if unfinished:
+            warnings.warn(
+                f"{unfinished} solves on the folds ended before their tolerance, or not at all: a "
+                "larger eps, max_iter, time_limit or tol lets them finish.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        return np.column_stack([scores for scores, _ in scored])
+
+    def _fold_model(self, n_threads: int, seed: RandomState) -> "Self":
+        parameters = {**self.get_params(deep=False), "n_threads": n_threads, "random_state": seed}
+        model = type(self)(**parameters)
+        model.n_features_in_ = self.n_features_in_
+        return model
+
+    def _scorer(self) -> Any:
+        if self.scoring is not None:
+            return get_scorer(self.scoring)
+        scorer = get_scorer(self._default_scoring)
+        if get_config()["enable_metadata_routing"]:
+            scorer.set_score_request(sample_weight=True)
+        return scorer
+
+    def _routed(self, sample_weight: Float | None, params: dict[str, Any]) -> Any:
+        """Return what each of splitter and scorer asked for."""
+        if get_config()["enable_metadata_routing"]:
+            return process_routing(self, "fit", sample_weight=sample_weight, **params)
+        if params:
+            raise ValueError(
+                f"fit got {sorted(params)}, which are for splitter or scorer: they need "
+                "sklearn.set_config(enable_metadata_routing=True)"
+            )
+        weights = {} if sample_weight is None else {"sample_weight": sample_weight}
+        return Bunch(splitter=Bunch(split={}), scorer=Bunch(score=weights))
+
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Return what `fit` passes on: to the splitter of ``cv`` and to the scorer.
+
+        Returns
+        -------
+        MetadataRouter
+        """
+        return (
+            MetadataRouter(owner=self)
+            .add_self_request(self)
+            .add(
+                splitter=check_cv(self.cv),
+                method_mapping=MethodMapping().add(caller="fit", callee="split"),
+            )
+            .add(
+                scorer=self._scorer(),
+                method_mapping=MethodMapping().add(caller="fit", callee="score"),
+            )
+        )
+
+
+def _fixed(random_state: RandomState) -> RandomState:
+    """Return a seed that gives all folds the same gates."""
+    if isinstance(random_state, (numbers.Integral, np.random.SeedSequence)):
+        return random_state
+    return int(generator(random_state).integers(2**63))
+
+
+def _score_fold(
+    model: CrossValidatedEstimator,
+    training: tuple[Data, NDArray[Any], Float],
+    held_out: tuple[Data, NDArray[Any]],
+    alphas: Float,
+    scorer: Any,
+    score_params: dict[str, Any],
+) -> tuple[Float, int]:
+    """Return the scores along the path of one fold, and how many alphas did not finish."""
+    columns = model._columns(*training, model.random_state)
+    path = columns.solve(alphas, columns.starts_from([]), callback=None, **model._settings())
+    scores = np.full(len(alphas), np.nan)
+    finished = 0
+    for k, results in enumerate(path):
+        model.network_ = columns.network(results)
+        scores[k] = scorer(model, *held_out, **score_params)
+        finished += all(result.status == "optimal" for result in results)
+    return scores, len(alphas) - finished
+
+
+def choose(score_path: Float, selection: str) -> int:
+    """Return the row to take, the largest alpha of those that the rule does not tell apart."""
+    means = score_path.mean(axis=1)
+    if np.isnan(means).all():
+        raise ValueError(
+            "no alpha has a score in every fold: scoring gave NaN, or time_limit is too short"
+        )
+    best = int(np.nanargmax(means))
+    n_folds = score_path.shape[1]
+    if selection == "best" or n_folds == 1:
+        return best
+    error = score_path[best].std(ddof=1) / np.sqrt(n_folds)
+    return int(np.argmax(means >= means[best] - error))

@@ -1,0 +1,142 @@
+"""Regression with a choice of alpha."""
+
+from typing import ClassVar
+
+from numpy.typing import ArrayLike
+
+from cvxnn._validation import Float
+from cvxnn.arrangements import RandomState
+from cvxnn.estimators._cross_validation import CrossValidatedEstimator, Scoring, Splitter
+from cvxnn.estimators._regressor import ReLURegressor
+from cvxnn.losses import Huber
+
+
+class ReLURegressorCV(CrossValidatedEstimator, ReLURegressor):
+    """`ReLURegressor` that chooses its alpha by cross-validation.
+
+    On the training part of each fold the path of all alphas is solved, each alpha from the one
+    before, with a standardisation of its own: nothing of the held-out part leaks in. All folds have
+    the same gates and the same alphas, down from the largest that matters on all samples. The
+    network is then fitted to all samples, as `ReLURegressor` with ``alpha_`` does.
+
+    Parameters
+    ----------
+    n_alphas : int, default=100
+        Number of alphas.
+    eps : float, default=1e-3
+        Ratio of the smallest alpha to the largest.
+    alphas : array-like or None, default=None
+        Own values instead, in any order.
+    cv : int, splitter, iterable of (train, test) or None, default=None
+        Folds: their number (None is 5; in order, not shuffled), a splitter of
+        scikit-learn, or indices. With a number, samples of weight zero are in no fold.
+    scoring : str, callable or None, default=None
+        Score of a fold, greater is better: a name or scorer of scikit-learn, called with
+        ``sample_weight`` if `fit` is. None is the negative mean squared error.
+    selection : {'best', 'one_standard_error'}, default='best'
+        Take the alpha of the best mean score, the largest of several; or the largest whose mean
+        is within one standard error of it, for a smaller network.
+    n_jobs : int or None, default=None
+        Folds at a time, in threads; None is 1 unless joblib's ``parallel_config`` says otherwise.
+    activation, loss, patterns, n_patterns, gates, fit_intercept, standardize
+        As for `ReLURegressor`.
+    tol, max_iter
+        As for `ReLURegressor`, on folds too.
+    time_limit : float or None, default=None
+        Limit in seconds for each path and each target. Alphas that a path does not reach are not
+        chosen.
+    n_threads : int or None, default=None
+        Threads, shared out among the jobs. The model is bitwise the same for any number.
+    random_state, verbose
+        As for `ReLURegressor`.
+
+    Attributes
+    ----------
+    alpha_ : float
+        The chosen alpha.
+    alphas_ : ndarray of shape (n_alphas,)
+        All of them, descending.
+    best_index_ : int
+        Index of the chosen one.
+    score_path_ : ndarray of shape (n_alphas, n_folds)
+        Scores of the held-out parts; NaN where ``time_limit`` ended a path.
+    mse_path_ : ndarray of shape (n_alphas, n_folds)
+        The mean squared errors, for ``scoring=None``.
+    network_, coefs_, intercepts_, gates_
+        The network that was fitted to all samples, as for `ReLURegressor`.
+    objective_, lower_bound_, dual_gap_, status_, n_iter_
+        Its certificate, as for `ReLURegressor`.
+    n_patterns_, n_features_in_, n_outputs_, feature_names_in_
+        Sizes and names, as for `ReLURegressor`.
+
+    References
+    ----------
+    J. Friedman, T. Hastie, R. Tibshirani (2010), Regularization paths for generalized linear models
+    via coordinate descent, J. Stat. Software 33, section 2.5.
+
+    Examples
+    --------
+    >>> import cvxnn, numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((100, 3))
+    >>> y = np.abs(X[:, 0]) + X[:, 1] + 0.1 * rng.standard_normal(100)
+    >>> model = cvxnn.ReLURegressorCV(n_alphas=20, n_patterns=100, cv=3).fit(X, y)
+    >>> model.mse_path_.shape, bool(model.alpha_ == model.alphas_[model.best_index_])
+    ((20, 3), True)
+    """
+
+    _default_scoring: ClassVar[str] = "neg_mean_squared_error"
+
+    def __init__(
+        self,
+        *,
+        n_alphas: int = 100,
+        eps: float = 1e-3,
+        alphas: ArrayLike | None = None,
+        cv: Splitter = None,
+        scoring: Scoring = None,
+        selection: str = "best",
+        n_jobs: int | None = None,
+        activation: str = "gated_relu",
+        loss: str | Huber = "squared",
+        patterns: str = "sample",
+        n_patterns: int = 500,
+        gates: ArrayLike | None = None,
+        fit_intercept: bool = True,
+        standardize: bool = True,
+        tol: float = 1e-4,
+        max_iter: int = 1000,
+        time_limit: float | None = None,
+        n_threads: int | None = None,
+        random_state: RandomState = 0,
+        verbose: int = 0,
+    ) -> None:
+        super().__init__(
+            n_alphas=n_alphas,
+            eps=eps,
+            alphas=alphas,
+            cv=cv,
+            scoring=scoring,
+            selection=selection,
+            n_jobs=n_jobs,
+            activation=activation,
+            loss=loss,
+            patterns=patterns,
+            n_patterns=n_patterns,
+            gates=gates,
+            fit_intercept=fit_intercept,
+            standardize=standardize,
+            tol=tol,
+            max_iter=max_iter,
+            time_limit=time_limit,
+            n_threads=n_threads,
+            random_state=random_state,
+            verbose=verbose,
+        )
+
+    @property
+    def mse_path_(self) -> Float:
+        """Mean squared errors of the held-out parts, for ``scoring=None``."""
+        if self.scoring is not None:
+            raise AttributeError(f"mse_path_ belongs to scoring=None, got {self.scoring!r}")
+        return -self.score_path_

@@ -1,0 +1,403 @@
+"""The estimators that choose their alpha: by which scores, on which folds, with what result."""
+
+import logging
+
+import numpy as np
+import pytest
+import sklearn
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import accuracy_score, log_loss, make_scorer, mean_squared_error
+from sklearn.model_selection import (
+    GridSearchCV,
+    GroupKFold,
+    KFold,
+    LeaveOneGroupOut,
+    PredefinedSplit,
+    RepeatedKFold,
+    StratifiedKFold,
+    cross_val_score,
+)
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import cvxnn
+from cvxnn.estimators._cross_validation import choose
+
+SHORT = {"n_alphas": 6, "eps": 0.03, "n_patterns": 60, "cv": 3}
+
+
+@pytest.fixture(scope="module")
+def regression():
+    X, y = load_diabetes(return_X_y=True)
+    return X[:200], y[:200]
+
+
+@pytest.fixture(scope="module")
+def classification():
+    X, y = load_breast_cancer(return_X_y=True)
+    return X[:240], y[:240]
+
+
+def plain(model):
+    """Return the estimator that is given the alpha that another one chose."""
+    kind = {
+        cvxnn.ReLURegressorCV: cvxnn.ReLURegressor,
+        cvxnn.ReLUClassifierCV: cvxnn.ReLUClassifier,
+    }[type(model)]
+    shared = {k: v for k, v in model.get_params().items() if k in kind().get_params()}
+    return kind(alpha=model.alpha_, **shared)
+
+
+@pytest.mark.parametrize("options", [{}, {"loss": "huber"}, {"standardize": False}])
+def test_regressor_agrees_with_fits_by_hand(regression, options):
+    X, y = regression
+    model = cvxnn.ReLURegressorCV(**SHORT, **options, tol=1e-7).fit(X, y)
+    assert model.mse_path_.shape == (6, 3)
+    np.testing.assert_array_equal(model.mse_path_, -model.score_path_)
+    for k, (train, test) in enumerate(KFold(3).split(X)):
+        for j in (0, 3, 5):
+            fit = cvxnn.ReLURegressor(model.alphas_[j], n_patterns=60, tol=1e-7, **options)
+            error = mean_squared_error(y[test], fit.fit(X[train], y[train]).predict(X[test]))
+            assert model.mse_path_[j, k] == pytest.approx(error, rel=1e-2)
+    assert model.best_index_ == model.mse_path_.mean(axis=1).argmin()
+    assert model.alpha_ == model.alphas_[model.best_index_]
+    assert model.alphas_[-1] == pytest.approx(0.03 * model.alphas_[0])
+
+
+@pytest.mark.parametrize("scoring", [None, "neg_log_loss"])
+def test_classifier_agrees_with_fits_by_hand(classification, scoring):
+    X, y = classification
+    model = cvxnn.ReLUClassifierCV(**SHORT, scoring=scoring, tol=1e-7).fit(X, y)
+    for k, (train, test) in enumerate(StratifiedKFold(3).split(X, y)):
+        for j in (0, 3, 5):
+            fit = cvxnn.ReLUClassifier(model.alphas_[j], n_patterns=60, tol=1e-7)
+            odds = fit.fit(X[train], y[train]).predict_proba(X[test])
+            score = (
+                accuracy_score(y[test], odds.argmax(axis=1))
+                if scoring is None
+                else -log_loss(y[test], odds)
+            )
+            assert model.score_path_[j, k] == pytest.approx(score, rel=1e-2)
+    assert model.best_index_ == model.score_path_.mean(axis=1).argmax()
+
+
+def test_largest_alpha_empties_the_network_and_a_smaller_one_does_not(regression):
+    X, y = regression
+    model = cvxnn.ReLURegressorCV(**SHORT).fit(X, y)
+    above, below = (
+        cvxnn.ReLURegressor(ratio * model.alphas_[0], n_patterns=60).fit(X, y).network_.width
+        for ratio in (1.001, 0.9)
+    )
+    assert above == 0
+    assert below > 0
+
+
+def test_several_targets_share_one_alpha(regression):
+    X, y = regression
+    Y = np.column_stack([y, np.abs(X[:, 0]), np.ones(len(y))])
+    model = cvxnn.ReLURegressorCV(**SHORT).fit(X, Y)
+    assert model.predict(X).shape == Y.shape
+    np.testing.assert_allclose(model.predict(X)[:, 2], 1.0)
+    for j, k in ((0, 0), (4, 2)):
+        train, test = list(KFold(3).split(X))[k]
+        fit = cvxnn.ReLURegressor(model.alphas_[j], n_patterns=60).fit(X[train], Y[train])
+        error = mean_squared_error(Y[test], fit.predict(X[test]))
+        assert model.mse_path_[j, k] == pytest.approx(error, rel=2e-2)
+
+
+@pytest.mark.parametrize("n_jobs", [None, 2])
+def test_final_fit_is_that_of_the_plain_estimator(regression, classification, n_jobs):
+    for kind, (X, y) in (
+        (cvxnn.ReLURegressorCV, regression),
+        (cvxnn.ReLUClassifierCV, classification),
+    ):
+        model = kind(**SHORT, n_jobs=n_jobs, random_state=4).fit(X, y)
+        other = plain(model).fit(X, y)
+        np.testing.assert_array_equal(model.predict(X), other.predict(X))
+        for name in ("status_", "n_iter_", "objective_", "lower_bound_", "dual_gap_"):
+            assert getattr(model, name) == getattr(other, name)
+        assert model.n_patterns_ == other.n_patterns_
+        assert model.coefs_ is model.network_.coefs_
+
+
+def test_jobs_and_threads_change_no_bit(classification):
+    X, y = classification
+    paths = [
+        cvxnn.ReLUClassifierCV(**SHORT, scoring="neg_log_loss", n_jobs=n_jobs, n_threads=n_threads)
+        .fit(X, y)
+        .score_path_
+        for n_jobs, n_threads in ((None, 1), (2, None), (3, 2))
+    ]
+    np.testing.assert_array_equal(paths[0], paths[1])
+    np.testing.assert_array_equal(paths[0], paths[2])
+
+
+def test_units_of_features_do_not_leak_between_folds(regression):
+    # The held-out part lies far away: a scale that saw it would be another one.
+    X, y = regression
+    X = X.copy()
+    train, test = np.arange(100), np.arange(100, 200)
+    X[test] *= 1e3
+    model = cvxnn.ReLURegressorCV(**{**SHORT, "cv": [(train, test)]}, tol=1e-7).fit(X, y)
+    fit = cvxnn.ReLURegressor(model.alphas_[3], n_patterns=60, tol=1e-7).fit(X[train], y[train])
+    error = mean_squared_error(y[test], fit.predict(X[test]))
+    assert model.mse_path_[3, 0] == pytest.approx(error, rel=1e-2)
+
+
+def test_any_random_state_gives_all_folds_the_same_gates(regression):
+    X, y = regression
+    path = cvxnn.ReLURegressorCV(**SHORT, random_state=np.random.default_rng(3)).fit(X, y)
+    again = cvxnn.ReLURegressorCV(**SHORT, random_state=np.random.default_rng(3), n_jobs=2)
+    np.testing.assert_array_equal(path.score_path_, again.fit(X, y).score_path_)
+    other = cvxnn.ReLURegressorCV(**SHORT, random_state=np.random.RandomState(5)).fit(X, y)
+    assert (path.score_path_ != other.score_path_).any()
+    fresh = cvxnn.ReLURegressorCV(**{**SHORT, "cv": [(range(200), range(200))] * 2})
+    same = fresh.set_params(random_state=None).fit(X, y).score_path_
+    np.testing.assert_array_equal(same[:, 0], same[:, 1])
+
+
+def test_own_alphas_in_any_order(regression):
+    X, y = regression
+    model = cvxnn.ReLURegressorCV(alphas=[0.1, 1.0, 0.3], n_patterns=60, cv=3).fit(X, y)
+    np.testing.assert_array_equal(model.alphas_, [1.0, 0.3, 0.1])
+    assert model.score_path_.shape == (3, 3)
+
+
+@pytest.mark.parametrize(
+    ("patterns", "activation"), [("exact", "gated_relu"), ("exact", "relu"), ("adaptive", "relu")]
+)
+def test_other_patterns(patterns, activation):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((40, 1))
+    y = np.abs(X[:, 0]) + 0.1 * rng.standard_normal(40)
+    options = {"patterns": patterns, "activation": activation}
+    model = cvxnn.ReLURegressorCV(n_alphas=5, eps=0.01, cv=3, **options).fit(X, y)
+    assert model.score(X, y) > 0.8
+    single = cvxnn.ReLURegressor(model.alpha_, **options).fit(X, y)
+    assert model.objective_ == pytest.approx(single.objective_, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("means", "errors", "best", "one"),
+    [
+        ([0.1, 0.5, 0.8, 0.9, 0.7], 0.15, 3, 2),
+        ([0.1, 0.5, 0.8, 0.9, 0.7], 0.01, 3, 3),
+        ([0.9, 0.9, 0.9], 0.1, 0, 0),
+        ([np.nan, 0.5, 0.6, np.nan], 0.2, 2, 1),
+    ],
+)
+def test_choice(means, errors, best, one):
+    # Two folds with scores at +-e around the mean: the standard error is e.
+    path = np.column_stack([np.subtract(means, errors), np.add(means, errors)])
+    assert choose(path, "best") == best
+    assert choose(path, "one_standard_error") == one
+
+
+def test_one_fold_has_no_standard_error():
+    assert choose(np.array([[0.1], [0.5], [0.4]]), "one_standard_error") == 1
+
+
+def test_one_standard_error_gives_a_smaller_network(regression):
+    X, y = regression
+    dense = {**SHORT, "n_alphas": 15}
+    best = cvxnn.ReLURegressorCV(**dense).fit(X, y)
+    smaller = cvxnn.ReLURegressorCV(**dense, selection="one_standard_error").fit(X, y)
+    np.testing.assert_array_equal(best.score_path_, smaller.score_path_)
+    assert smaller.alpha_ > best.alpha_
+    assert smaller.network_.width < best.network_.width
+
+
+def test_kinds_of_cv(regression):
+    X, y = regression
+    base = cvxnn.ReLURegressorCV(**SHORT).fit(X, y).score_path_
+    folds = list(KFold(3).split(X))
+    masks = [(np.isin(np.arange(200), a), np.isin(np.arange(200), b)) for a, b in folds]
+    numbers = np.empty(200, dtype=int)
+    for k, (_, test) in enumerate(folds):
+        numbers[test] = k
+    for cv in (KFold(3), folds, iter(folds), masks, PredefinedSplit(numbers), np.int64(3)):
+        path = cvxnn.ReLURegressorCV(**{**SHORT, "cv": cv}).fit(X, y).score_path_
+        np.testing.assert_array_equal(path, base)
+    assert cvxnn.ReLURegressorCV(**{**SHORT, "cv": None}).fit(X, y).score_path_.shape == (6, 5)
+    repeated = RepeatedKFold(n_splits=2, n_repeats=2, random_state=0)
+    path = cvxnn.ReLURegressorCV(**{**SHORT, "cv": repeated}).fit(X, y).score_path_
+    assert path.shape == (6, 4)
+
+
+def test_rows_of_weight_zero_are_as_if_removed(regression, classification):
+    for kind, (X, y) in (
+        (cvxnn.ReLURegressorCV, regression),
+        (cvxnn.ReLUClassifierCV, classification),
+    ):
+        weight = np.random.default_rng(0).integers(0, 3, len(X)).astype(float)
+        kept = weight > 0
+        model = kind(**SHORT).fit(X, y, weight)
+        removed = kind(**SHORT).fit(X[kept], y[kept], weight[kept])
+        np.testing.assert_array_equal(model.score_path_, removed.score_path_)
+        np.testing.assert_array_equal(model.predict(X), removed.predict(X))
+
+
+def test_weights_are_repetitions(regression):
+    X, y = regression
+    X, y = X[:90], y[:90]
+    weight = np.random.default_rng(0).integers(1, 4, 90)
+    groups = np.repeat([0, 1, 2], 30)
+    rows = np.repeat(np.arange(90), weight)
+    folds, repeated = (list(LeaveOneGroupOut().split(g, groups=g)) for g in (groups, groups[rows]))
+    weighted = cvxnn.ReLURegressorCV(**{**SHORT, "cv": folds}).fit(X, y, weight)
+    longer = cvxnn.ReLURegressorCV(**{**SHORT, "cv": repeated}).fit(X[rows], y[rows])
+    np.testing.assert_array_equal(weighted.alphas_, longer.alphas_)
+    np.testing.assert_allclose(weighted.mse_path_, longer.mse_path_, rtol=1e-12)
+    np.testing.assert_array_equal(weighted.predict(X), longer.predict(X))
+
+
+def test_class_weights_count_in_scores():
+    X, y = load_wine(return_X_y=True)
+    names = np.array(["a", "b", "c"])[y]
+    weights = {"a": 1.0, "b": 2.0, "c": 0.5}
+    by_class = cvxnn.ReLUClassifierCV(**SHORT, class_weight=weights).fit(X, names)
+    by_sample = cvxnn.ReLUClassifierCV(**SHORT).fit(X, names, [weights[name] for name in names])
+    np.testing.assert_allclose(by_class.score_path_, by_sample.score_path_, rtol=1e-12)
+    assert by_class.alpha_ == pytest.approx(by_sample.alpha_)
+
+
+def test_scorers(classification):
+    X, y = classification
+    base = cvxnn.ReLUClassifierCV(**SHORT).fit(X, y)
+    for scoring in ("accuracy", make_scorer(accuracy_score), lambda m, X, y: m.score(X, y)):
+        model = cvxnn.ReLUClassifierCV(**SHORT, scoring=scoring).fit(X, y)
+        np.testing.assert_array_equal(model.score_path_, base.score_path_)
+    area = cvxnn.ReLUClassifierCV(**SHORT, loss="squared_hinge", scoring="roc_auc").fit(X, y)
+    assert area.score_path_.max() > 0.95
+
+
+def test_mean_squared_errors_belong_to_the_default_score(regression):
+    X, y = regression
+    model = cvxnn.ReLURegressorCV(**SHORT, scoring="r2").fit(X, y)
+    assert not hasattr(model, "mse_path_")
+    assert model.score_path_.max() < 1.0
+    assert model.best_index_ == model.score_path_.mean(axis=1).argmax()
+
+
+def test_groups_by_metadata_routing(regression):
+    X, y = regression
+    groups = np.arange(len(X)) % 7
+    folds = list(GroupKFold(3).split(X, y, groups))
+    expected = cvxnn.ReLURegressorCV(**{**SHORT, "cv": folds}).fit(X, y)
+    grouped = cvxnn.ReLURegressorCV(**{**SHORT, "cv": GroupKFold(3)})
+    with pytest.raises(ValueError, match="enable_metadata_routing"):
+        grouped.fit(X, y, groups=groups)
+    with sklearn.config_context(enable_metadata_routing=True):
+        np.testing.assert_array_equal(
+            grouped.fit(X, y, groups=groups).score_path_, expected.score_path_
+        )
+        with pytest.raises(TypeError, match="bogus"):
+            grouped.fit(X, y, groups=groups, bogus=1)
+
+
+def test_sample_weight_by_metadata_routing(regression):
+    X, y = regression
+    weight = np.random.default_rng(0).uniform(0.5, 2.0, len(X))
+    expected = cvxnn.ReLURegressorCV(**SHORT).fit(X, y, weight).score_path_
+    with sklearn.config_context(enable_metadata_routing=True):
+        path = cvxnn.ReLURegressorCV(**SHORT).fit(X, y, sample_weight=weight).score_path_
+        np.testing.assert_array_equal(path, expected)
+        silent = cvxnn.ReLURegressorCV(**SHORT, scoring="r2")
+        with pytest.raises(ValueError, match="sample_weight"):
+            silent.fit(X, y, sample_weight=weight)
+        scorer = sklearn.metrics.get_scorer("neg_mean_squared_error")
+        unweighted = scorer.set_score_request(sample_weight=False)
+        path = cvxnn.ReLURegressorCV(**SHORT, scoring=unweighted).fit(X, y, sample_weight=weight)
+        assert (path.score_path_ != expected).all()
+
+
+def test_works_inside_scikit_learn_tools(classification):
+    X, y = classification
+    pipe = make_pipeline(StandardScaler(), cvxnn.ReLUClassifierCV(**SHORT))
+    assert cross_val_score(pipe, X, y, cv=2).min() > 0.85
+    search = GridSearchCV(cvxnn.ReLUClassifierCV(**SHORT), {"n_patterns": [20, 60]}, cv=2)
+    assert search.fit(X, y).best_score_ > 0.85
+
+
+def test_data_frames_keep_their_names(regression):
+    pandas = pytest.importorskip("pandas")
+    X, y = regression
+    frame = pandas.DataFrame(X, columns=[f"x{k}" for k in range(X.shape[1])])
+    model = cvxnn.ReLURegressorCV(**SHORT).fit(frame, pandas.Series(y))
+    np.testing.assert_array_equal(model.feature_names_in_, frame.columns)
+    plain_rows = cvxnn.ReLURegressorCV(**SHORT).fit(X, y)
+    np.testing.assert_array_equal(model.predict(frame), plain_rows.predict(X))
+
+
+def test_unfinished_solves_warn_once(regression):
+    X, y = regression
+    model = cvxnn.ReLURegressorCV(**{**SHORT, "eps": 1e-3}, max_iter=1, tol=1e-9)
+    with pytest.warns(ConvergenceWarning) as caught:
+        model.fit(X, y)
+    assert sum("folds" in str(warning.message) for warning in caught) == 1
+    assert np.isfinite(model.score_path_).all()
+
+
+def test_time_limit_leaves_out_what_was_not_reached(regression):
+    X, y = regression
+    model = cvxnn.ReLURegressorCV(n_patterns=2000, eps=1e-4, cv=2, time_limit=0.02, tol=1e-9)
+    with pytest.warns(ConvergenceWarning):
+        model.fit(X, y)
+    assert np.isnan(model.score_path_[-1]).any()
+    assert np.isfinite(model.score_path_[model.best_index_]).all()
+
+
+def test_progress_of_parallel_folds_leaves_the_logger_alone(regression, caplog):
+    X, y = regression
+    logger = logging.getLogger("cvxnn")
+    before = (logger.level, logger.handlers[:])
+    cvxnn.ReLURegressorCV(**SHORT, n_jobs=2, verbose=1).fit(X, y)
+    assert (logger.level, logger.handlers[:]) == before
+    assert len(caplog.records) >= 18
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"n_alphas": 0}, "n_alphas must be >= 1, got 0"),
+        ({"eps": 0.0}, "eps"),
+        ({"eps": 1.0}, "eps must be below 1, got 1"),
+        ({"eps": np.nan}, "eps"),
+        ({"alphas": []}, "alphas"),
+        ({"alphas": [0.1, np.inf]}, "alphas contains NaN or infinity"),
+        ({"alphas": [0.1, -1.0]}, "alphas must hold at least one value, all positive"),
+        ({"selection": "min"}, "selection must be one of"),
+        ({"cv": 1}, "n_splits"),
+        ({"cv": []}, "cv must give at least one fold"),
+        ({"cv": [([0, 1], [])]}, "cv must leave samples"),
+        ({"cv": "five"}, "cv"),
+        ({"scoring": "acuracy"}, "scoring"),
+        ({"loss": "logistic"}, "loss"),
+        ({"n_patterns": 0}, "n_patterns"),
+        ({"tol": -1.0}, "tol"),
+        ({"n_threads": 0}, "n_threads"),
+        ({"random_state": -1}, "random_state"),
+        ({"scoring": lambda *_: np.nan}, "no alpha has a score"),
+    ],
+)
+def test_bad_parameters_are_named(regression, parameters, message):
+    with pytest.raises(ValueError, match=message):
+        cvxnn.ReLURegressorCV(**{**SHORT, **parameters}).fit(*regression)
+
+
+def test_a_fold_needs_weight_on_both_sides(regression):
+    X, y = regression
+    weight = np.ones(200)
+    weight[100:] = 0.0
+    halves = [(np.arange(100), np.arange(100, 200))]
+    with pytest.raises(ValueError, match="positive weight"):
+        cvxnn.ReLURegressorCV(**{**SHORT, "cv": halves}).fit(X, y, weight)
+
+
+def test_constant_targets_need_own_alphas(regression):
+    X, y = regression
+    with pytest.raises(ValueError, match="pass alphas"):
+        cvxnn.ReLURegressorCV(**SHORT).fit(X, np.ones_like(y))
+    model = cvxnn.ReLURegressorCV(**SHORT, alphas=[0.1]).fit(X, np.ones_like(y))
+    np.testing.assert_allclose(model.predict(X), 1.0)
