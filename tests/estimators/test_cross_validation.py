@@ -320,16 +320,6 @@ def test_works_inside_scikit_learn_tools(classification):
     assert search.fit(X, y).best_score_ > 0.85
 
 
-def test_data_frames_keep_their_names(regression):
-    pandas = pytest.importorskip("pandas")
-    X, y = regression
-    frame = pandas.DataFrame(X, columns=[f"x{k}" for k in range(X.shape[1])])
-    model = cvxnn.ReLURegressorCV(**SHORT).fit(frame, pandas.Series(y))
-    np.testing.assert_array_equal(model.feature_names_in_, frame.columns)
-    plain_rows = cvxnn.ReLURegressorCV(**SHORT).fit(X, y)
-    np.testing.assert_array_equal(model.predict(frame), plain_rows.predict(X))
-
-
 def test_unfinished_solves_warn_once(regression):
     X, y = regression
     model = cvxnn.ReLURegressorCV(**{**SHORT, "eps": 1e-3}, max_iter=1, tol=1e-9)

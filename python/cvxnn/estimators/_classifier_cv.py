@@ -13,7 +13,7 @@ from cvxnn.estimators._cross_validation import CrossValidatedEstimator, Scoring,
 
 
 class ReLUClassifierCV(CrossValidatedEstimator, ReLUClassifier):
-    """`ReLUClassifier` that chooses its alpha by cross-validation.
+    """ReLU or gated ReLU network for classification, with alpha chosen by cross-validation.
 
     On the training part of each fold the path of all alphas is solved, each alpha from the one
     before, with a standardisation of its own: nothing of the held-out part leaks in. All folds have

@@ -12,7 +12,7 @@ from cvxnn.losses import Huber
 
 
 class ReLURegressorCV(CrossValidatedEstimator, ReLURegressor):
-    """`ReLURegressor` that chooses its alpha by cross-validation.
+    """ReLU or gated ReLU network for regression, with alpha chosen by cross-validation.
 
     On the training part of each fold the path of all alphas is solved, each alpha from the one
     before, with a standardisation of its own: nothing of the held-out part leaks in. All folds have
