@@ -347,6 +347,35 @@ def test_progress_of_parallel_folds_leaves_the_logger_alone(regression, caplog):
     assert len(caplog.records) >= 18
 
 
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_ctrl_c_ends_all_folds(run_python, n_jobs):
+    # The log line of the third evaluation sends the signal, from whatever thread writes it.
+    code = f"""
+        import logging, os, signal
+        import numpy as np, cvxnn
+
+        class Kick(logging.Handler):
+            seen = 0
+
+            def emit(self, record):
+                self.seen += 1
+                if self.seen == 3:
+                    os.kill(os.getpid(), signal.SIGINT)
+
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        kick = Kick()
+        logging.getLogger("cvxnn").addHandler(kick)
+        X = np.random.default_rng(0).standard_normal((400, 10))
+        model = cvxnn.ReLURegressorCV(n_jobs={n_jobs}, cv=4, eps=1e-4, tol=1e-9, verbose=1)
+        try:
+            model.fit(X, np.abs(X[:, 0]) + X[:, 1] ** 2)
+        except KeyboardInterrupt:
+            print("interrupted")
+        print(hasattr(model, "network_"))
+    """
+    assert run_python(code).split() == ["interrupted", "False"]
+
+
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
@@ -383,6 +412,22 @@ def test_a_fold_needs_weight_on_both_sides(regression):
     halves = [(np.arange(100), np.arange(100, 200))]
     with pytest.raises(ValueError, match="positive weight"):
         cvxnn.ReLURegressorCV(**{**SHORT, "cv": halves}).fit(X, y, weight)
+
+
+def test_a_fold_trains_on_two_classes(classification):
+    X, y = classification
+    ones = np.flatnonzero(y == 1)
+    folds = [(np.arange(200), np.arange(200, 240)), (ones[:50], ones[50:])]
+    with pytest.raises(ValueError, match="two classes at least, got one in fold 1"):
+        cvxnn.ReLUClassifierCV(**{**SHORT, "cv": folds}).fit(X, y)
+
+
+def test_a_class_may_be_missing_from_a_fold():
+    X, y = load_wine(return_X_y=True)
+    folds = [(np.flatnonzero(y != 2), np.flatnonzero(y == 2)), (np.arange(178), np.arange(178))]
+    model = cvxnn.ReLUClassifierCV(**{**SHORT, "cv": folds}).fit(X, y)
+    assert (model.score_path_[:, 0] == 0.0).all()
+    assert model.score(X, y) > 0.95
 
 
 def test_constant_targets_need_own_alphas(regression):

@@ -1,6 +1,7 @@
 """The choice of alpha by cross-validation: one path a fold, over the same alphas."""
 
 import numbers
+import time
 import warnings
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
@@ -24,6 +25,7 @@ from cvxnn._validation import Data, Float, check_choice
 from cvxnn.arrangements import RandomState, generator
 from cvxnn.core import path_alphas
 from cvxnn.estimators._base import ReLUEstimator
+from cvxnn.results import IterationInfo
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -134,6 +136,9 @@ class CrossValidatedEstimator(ReLUEstimator):
                     f"cv must leave samples of positive weight on both sides of each fold, "
                     f"got {len(train)} and {len(test)} samples in fold {k}"
                 )
+            kept = train[weight[train] > 0.0]
+            if is_classifier(self) and len(np.unique(y[kept])) < 2:
+                raise ValueError(f"cv must train on two classes at least, got one in fold {k}")
         return folds
 
     def _score_folds(
@@ -148,8 +153,8 @@ class CrossValidatedEstimator(ReLUEstimator):
         """Return the score of each alpha, a row, on each fold, a column."""
         jobs = min(effective_n_jobs(self.n_jobs), len(folds))
         n_threads = max(1, effective_threads(self.n_threads) // jobs)
-        scorer = self._scorer()
-        scored = Parallel(n_jobs=self.n_jobs, prefer="threads")(
+        scorer, stop = self._scorer(), _Stop()
+        tasks = (
             delayed(_score_fold)(
                 self._fold_model(n_threads, seed),
                 (X[train], y[train], weight[train]),
@@ -157,9 +162,15 @@ class CrossValidatedEstimator(ReLUEstimator):
                 self.alphas_,
                 scorer,
                 _check_method_params(X, score_params, indices=test),
+                stop,
             )
             for train, test in folds
         )
+        try:
+            scored = Parallel(n_jobs=self.n_jobs, prefer="threads")(tasks)
+        except BaseException:
+            stop.wait()
+            raise
         unfinished = sum(count for _, count in scored)
         if unfinished:
             warnings.warn(
@@ -224,6 +235,23 @@ def _fixed(random_state: RandomState) -> RandomState:
     return int(generator(random_state).integers(2**63))
 
 
+class _Stop:
+    """The callback of all folds: Ctrl-C and errors reach one thread only, this ends the others."""
+
+    def __init__(self) -> None:
+        self.stopped = False
+        self.running: list[None] = []  # one entry a fold; lists are safe between threads
+
+    def __call__(self, info: IterationInfo) -> bool:  # noqa: ARG002
+        return self.stopped
+
+    def wait(self) -> None:
+        """Tell the folds to end and wait until they have."""
+        self.stopped = True
+        while self.running:
+            time.sleep(0.01)
+
+
 def _score_fold(
     model: CrossValidatedEstimator,
     training: tuple[Data, NDArray[Any], Float],
@@ -231,10 +259,15 @@ def _score_fold(
     alphas: Float,
     scorer: Any,
     score_params: dict[str, Any],
+    stop: _Stop,
 ) -> tuple[Float, int]:
     """Return the scores along the path of one fold, and how many alphas did not finish."""
-    columns = model._columns(*training, model.random_state)
-    path = columns.solve(alphas, columns.starts_from([]), callback=None, **model._settings())
+    stop.running.append(None)
+    try:
+        columns = model._columns(*training, model.random_state)
+        path = columns.solve(alphas, columns.starts_from([]), callback=stop, **model._settings())
+    finally:
+        stop.running.pop()
     scores = np.full(len(alphas), np.nan)
     finished = 0
     for k, results in enumerate(path):
