@@ -294,6 +294,9 @@ def test_groups_by_metadata_routing(regression):
         )
         with pytest.raises(TypeError, match="bogus"):
             grouped.fit(X, y, groups=groups, bogus=1)
+        once = cvxnn.ReLURegressorCV(**{**SHORT, "cv": iter(folds)})
+        path = once.fit(X, y, sample_weight=np.ones(len(X))).score_path_
+        np.testing.assert_allclose(path, expected.score_path_)
 
 
 def test_sample_weight_by_metadata_routing(regression):

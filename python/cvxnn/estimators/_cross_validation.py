@@ -214,11 +214,13 @@ class CrossValidatedEstimator(ReLUEstimator):
         -------
         MetadataRouter
         """
+        # A number of folds asks for nothing, and an iterator must not be used up here.
+        splitter = self.cv if hasattr(self.cv, "split") else check_cv()
         return (
             MetadataRouter(owner=self)
             .add_self_request(self)
             .add(
-                splitter=check_cv(self.cv),
+                splitter=splitter,
                 method_mapping=MethodMapping().add(caller="fit", callee="split"),
             )
             .add(
