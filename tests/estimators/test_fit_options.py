@@ -151,6 +151,25 @@ def test_warm_start_after_a_change(diabetes, change, rows, columns):
     assert warm.objective_ == pytest.approx(cold.objective_, rel=2e-6)
 
 
+def test_warm_start_on_moved_data_stays_in_the_cones():
+    # The first column decides the order of rows: the patterns stay, the cones of ReLU blocks move.
+    rng = np.random.default_rng(0)
+    options = {"activation": "relu", "standardize": False, "fit_intercept": False}
+    for seed in range(4):
+        X = rng.standard_normal((40, 3))
+        y = np.abs(X[:, 0]) + 0.1 * rng.standard_normal(40)
+        moved = X * np.column_stack([np.ones(40), 1 + 1e-2 * rng.standard_normal((40, 2))])
+        gates = cvxnn.sample_gates(3, 200, random_state=seed)
+        stay = ((X @ gates > 0) == (moved @ gates > 0)).all(axis=0)
+        model = cvxnn.ReLURegressor(
+            alpha=0.02, gates=gates[:, stay][:, :6], warm_start=True, tol=1e-6, **options
+        )
+        model.fit(X, y).fit(moved, y)
+        cold = clone(model).fit(moved, y)
+        assert model.objective_ == pytest.approx(cold.objective_, rel=2e-6)
+        assert model.network_.objective(moved, y, 0.02) <= model.objective_ * (1 + 1e-9)
+
+
 def test_warm_start_with_another_number_of_targets(diabetes):
     X, y = diabetes
     model = cvxnn.ReLURegressor(warm_start=True).fit(X, y)
