@@ -117,9 +117,11 @@ def test_warm_start_agrees_with_a_cold_fit(wine, kind, activation):
     assert difference.max() < 1e-2 * np.abs(cold.network_.predict(X)).max()
 
 
-def test_warm_start_begins_at_the_last_solution(diabetes):
+@pytest.mark.parametrize(("activation", "n_patterns"), [("gated_relu", 500), ("relu", 20)])
+def test_warm_start_begins_at_the_last_solution(diabetes, activation, n_patterns):
     X, y = diabetes
-    model = cvxnn.ReLURegressor(warm_start=True, tol=1e-6).fit(X, y)
+    options = {"activation": activation, "n_patterns": n_patterns, "tol": 1e-6}
+    model = cvxnn.ReLURegressor(warm_start=True, **options).fit(X, y)
     cold = model.n_iter_
     first = []
     model.fit(X, y, callback=first.append)
