@@ -210,19 +210,20 @@ def test_one_standard_error_gives_a_smaller_network(regression):
 
 def test_kinds_of_cv(regression):
     X, y = regression
-    base = cvxnn.ReLURegressorCV(**SHORT).fit(X, y).score_path_
+    few = {**SHORT, "n_alphas": 3, "eps": 0.2}
+    base = cvxnn.ReLURegressorCV(**few).fit(X, y).score_path_
     folds = list(KFold(3).split(X))
     masks = [(np.isin(np.arange(200), a), np.isin(np.arange(200), b)) for a, b in folds]
     numbers = np.empty(200, dtype=int)
     for k, (_, test) in enumerate(folds):
         numbers[test] = k
     for cv in (KFold(3), folds, iter(folds), masks, PredefinedSplit(numbers), np.int64(3)):
-        path = cvxnn.ReLURegressorCV(**{**SHORT, "cv": cv}).fit(X, y).score_path_
+        path = cvxnn.ReLURegressorCV(**{**few, "cv": cv}).fit(X, y).score_path_
         np.testing.assert_array_equal(path, base)
-    assert cvxnn.ReLURegressorCV(**{**SHORT, "cv": None}).fit(X, y).score_path_.shape == (6, 5)
+    assert cvxnn.ReLURegressorCV(**{**few, "cv": None}).fit(X, y).score_path_.shape == (3, 5)
     repeated = RepeatedKFold(n_splits=2, n_repeats=2, random_state=0)
-    path = cvxnn.ReLURegressorCV(**{**SHORT, "cv": repeated}).fit(X, y).score_path_
-    assert path.shape == (6, 4)
+    path = cvxnn.ReLURegressorCV(**{**few, "cv": repeated}).fit(X, y).score_path_
+    assert path.shape == (3, 4)
 
 
 def test_rows_of_weight_zero_are_as_if_removed(regression, classification):
@@ -256,8 +257,9 @@ def test_class_weights_count_in_scores():
     X, y = load_wine(return_X_y=True)
     names = np.array(["a", "b", "c"])[y]
     weights = {"a": 1.0, "b": 2.0, "c": 0.5}
-    by_class = cvxnn.ReLUClassifierCV(**SHORT, class_weight=weights).fit(X, names)
-    by_sample = cvxnn.ReLUClassifierCV(**SHORT).fit(X, names, [weights[name] for name in names])
+    few = {**SHORT, "n_alphas": 3, "eps": 0.2}
+    by_class = cvxnn.ReLUClassifierCV(**few, class_weight=weights).fit(X, names)
+    by_sample = cvxnn.ReLUClassifierCV(**few).fit(X, names, [weights[name] for name in names])
     np.testing.assert_allclose(by_class.score_path_, by_sample.score_path_, rtol=1e-12)
     assert by_class.alpha_ == pytest.approx(by_sample.alpha_)
 

@@ -20,8 +20,8 @@ import cvxnn
 FOUR = [
     cvxnn.ReLURegressor(n_patterns=50),
     cvxnn.ReLUClassifier(n_patterns=50),
-    cvxnn.ReLURegressorCV(n_patterns=50, n_alphas=4, eps=0.05, cv=2),
-    cvxnn.ReLUClassifierCV(n_patterns=50, n_alphas=4, eps=0.05, cv=2),
+    cvxnn.ReLURegressorCV(n_patterns=50, n_alphas=3, eps=0.2, cv=2),
+    cvxnn.ReLUClassifierCV(n_patterns=50, n_alphas=3, eps=0.2, cv=2),
 ]
 
 
@@ -51,8 +51,8 @@ def test_class_weights_multiply_sample_weights(wine, class_weight, n_classes):
         if isinstance(class_weight, dict):
             class_weight = {k: v for k, v in class_weight.items() if k != "white"}
     weight = np.random.default_rng(0).uniform(0.5, 2.0, len(X))
-    by_class = cvxnn.ReLUClassifier(class_weight=class_weight, tol=1e-8)
-    by_sample = cvxnn.ReLUClassifier(tol=1e-8)
+    by_class = cvxnn.ReLUClassifier(0.02, class_weight=class_weight, n_patterns=100, tol=1e-8)
+    by_sample = cvxnn.ReLUClassifier(0.02, n_patterns=100, tol=1e-8)
     each = compute_sample_weight(class_weight, y)
     np.testing.assert_allclose(
         by_class.fit(X, y).decision_function(X),
@@ -193,7 +193,7 @@ def test_warm_start_leaves_adaptive_patterns_cold(diabetes):
 def test_hidden_features_make_the_outputs(wine, model, activation):
     X, y = wine
     y = X[:, 0] if "Regressor" in identify(model) else y
-    model = clone(model).set_params(activation=activation, n_patterns=20).fit(X, y)
+    model = clone(model).set_params(activation=activation, n_patterns=10).fit(X, y)
     hidden = model.transform(X)
     assert hidden.shape == (len(X), model.network_.width)
     assert hidden.dtype == np.float64
@@ -246,7 +246,7 @@ def test_images_are_refused_with_advice(model):
 @pytest.mark.parametrize("options", [{}, {"fit_intercept": False}, {"activation": "relu"}])
 def test_network_undoes_the_scaling_of_raw_inputs(options):
     X, y = load_breast_cancer(return_X_y=True)
-    model = cvxnn.ReLUClassifier(n_patterns=100, **options).fit(X, y)
+    model = cvxnn.ReLUClassifier(0.01, n_patterns=40, **options).fit(X, y)
     by_network = np.mean((model.network_.predict(X) > 0) == y)
     assert by_network == model.score(X, y)
     assert by_network > 0.95
