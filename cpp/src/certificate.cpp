@@ -99,7 +99,8 @@ Certificate certify(const Operator& op, const Loss& loss, ConstVectorRef weights
   Index start = 0;
   for (const Index b : blocks) {
     const Index length = op.block_size(b) * loss.n_outputs();
-    penalty += alpha * weights[b] * coefs.segment(start, length).norm();
+    const ConstMatrixMap W(coefs.data() + start, op.block_size(b), loss.n_outputs());
+    penalty += alpha * weights[b] * op.norm().value(W);
     start += length;
   }
 

@@ -49,9 +49,8 @@ void Fista::shrink(const WorkingSet& working) {
   parallel_for(working.size(), n_threads, [&](Index j, int) {
     MatrixMap W = working.block(next_, j);
     const double cut = working.alphas[j] / curvature_;
-    double norm = W.norm();
-    if (norm > cut) norm = op_.restrict(working.blocks[j], W);
-    W *= norm > cut ? 1.0 - cut / norm : 0.0;
+    if (op_.cones() != nullptr && W.norm() > cut) op_.restrict(working.blocks[j], W);
+    op_.norm().shrink(cut, W);
   });
 }
 

@@ -86,8 +86,8 @@ double Pricing::price(ConstMatrixRef Theta, double alpha, Precision precision, C
     Index start = 0;
     for (std::size_t j = 0; j < slab.size(); ++j) {
       const Index length = op_.block_size(slab[j]) * n_outputs_;
-      scores_[first + static_cast<Index>(j)] =
-          gradients_.segment(start, length).norm() / weights_[slab[j]];
+      const ConstMatrixMap G(gradients_.data() + start, op_.block_size(slab[j]), n_outputs_);
+      scores_[first + static_cast<Index>(j)] = op_.norm().dual(G) / weights_[slab[j]];
       start += length;
     }
     if (op_.cones() != nullptr) project(slab, first, alpha);

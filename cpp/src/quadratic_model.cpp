@@ -20,8 +20,8 @@ double model_gap(const Operator& op, const WorkingSet& working, const Vector& co
   double s = 1.0;
   for (Index j = 0; j < working.size(); ++j) {
     const double alpha = working.alphas[j];
-    double norm = working.block(gradients, j).norm();
-    if (op.cones() != nullptr && norm * s > alpha) {
+    double norm = working.block(gradients, j).norm();  // a bound of the dual norm
+    if (norm * s > alpha && (op.cones() != nullptr || !op.norm().frobenius())) {
       Matrix G = working.block(gradients, j);
       norm = op.restrict(working.blocks[j], G);
     }
@@ -34,7 +34,7 @@ double model_gap(const Operator& op, const WorkingSet& working, const Vector& co
   double sum = 0.5 * (1.0 - s) * (1.0 - s) * curve;
   for (Index j = 0; j < working.size(); ++j) {
     const auto W = working.block(coefs, j);
-    sum += working.alphas[j] * W.norm() - s * W.cwiseProduct(working.block(gradients, j)).sum();
+    sum += working.penalty(coefs, j) - s * W.cwiseProduct(working.block(gradients, j)).sum();
   }
   return sum;
 }

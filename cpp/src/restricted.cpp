@@ -71,18 +71,14 @@ void RestrictedProblem::dual_point(Matrix& Theta) {
 }
 
 double RestrictedProblem::objective(const Loss& loss, ConstMatrixRef F, const Vector& coefs) const {
-  double sum = loss.value(F);
-  for (Index j = 0; j < working.size(); ++j) {
-    sum += working.alphas[j] * working.block(coefs, j).norm();
-  }
-  return sum;
+  return loss.value(F) + working.penalty(coefs);
 }
 
 // <F, Theta> is the penalised part's alone, for Theta is orthogonal to the unpenalised columns.
 double RestrictedProblem::gap(const Loss& loss, const Matrix& Theta, double scale) const {
   if (!free.orthogonal(Theta)) return std::numeric_limits<double>::infinity();
   const Matrix scaled = scale * Theta;
-  double gap = loss.fenchel_gap(model_.F, scaled) + working.penalty();
+  double gap = loss.fenchel_gap(model_.F, scaled) + working.penalty(working.coefs);
   if (free.size() > 0) {
     gap -= (model_.F - free.columns() * free.coefs()).cwiseProduct(scaled).sum();
   } else {
@@ -120,8 +116,7 @@ bool RestrictedProblem::line_search() {
   const double before = objective(smooth_, F0_, coefs0_);
   double promised = -dF.cwiseProduct(model_.Theta0).sum();
   for (Index j = 0; j < working.size(); ++j) {
-    promised += working.alphas[j] *
-                (working.block(working.coefs, j).norm() - working.block(coefs0_, j).norm());
+    promised += working.penalty(working.coefs, j) - working.penalty(coefs0_, j);
   }
   double t = 1.0;
   for (int k = 0; k < kHalvings; ++k, t *= 0.5) {
@@ -154,7 +149,8 @@ void RestrictedProblem::minimise_model(double target, Index max_epochs, Control&
     return;
   }
   if (method_ == Method::fista || begins_with_fista(target)) {
-    const bool may_yield = method_ != Method::fista && op_.cones() == nullptr;
+    const bool may_yield =
+        method_ != Method::fista && op_.cones() == nullptr && op_.norm().frobenius();
     n_epochs_ += fista_.minimise(working, free, model_, precision, target,
                                  kFistaPerEpoch * max_epochs, may_yield, control);
     if (!may_yield || fista_.reached()) return;
@@ -170,7 +166,7 @@ void RestrictedProblem::minimise_model(double target, Index max_epochs, Control&
 // which need no decompositions, do as well as block updates, and those of blocks that are too large
 // to decompose are hardly more.
 bool RestrictedProblem::begins_with_fista(double target) const {
-  if (op_.cones() != nullptr) return true;
+  if (op_.cones() != nullptr || !op_.norm().frobenius()) return true;
   if (method_ != Method::automatic || working.n_outputs == 1) return false;
   if (target > kLoose * primal()) return true;
   for (Index j = 0; j < working.size(); ++j) {

@@ -69,6 +69,9 @@ Solver::Solver(const Operator& op, const Loss& loss, Vector weights, Matrix free
   require(op.cones() == nullptr || settings_.method == Method::automatic ||
               settings_.method == Method::fista,
           "solver must be 'auto' or 'fista' where blocks are in cones");
+  require(op.norm().frobenius() || settings_.method == Method::automatic ||
+              settings_.method == Method::fista,
+          "solver must be 'auto' or 'fista' for norms of blocks other than Frobenius'");
   require(
       settings_.method != Method::interior_point || interior_point_applies(),
       "solver 'interior_point' needs the squared loss, one output and at most 8192 samples, got " +

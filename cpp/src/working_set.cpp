@@ -10,9 +10,9 @@ Index WorkingSet::n_active() const {
   return count;
 }
 
-double WorkingSet::penalty() const {
+double WorkingSet::penalty(const Vector& values) const {
   double sum = 0.0;
-  for (Index j = 0; j < size(); ++j) sum += alphas[j] * block(coefs, j).norm();
+  for (Index j = 0; j < size(); ++j) sum += penalty(values, j);
   return sum;
 }
 
@@ -23,6 +23,7 @@ void WorkingSet::reset(const Operator& op, const std::vector<Index>& new_blocks,
 
   WorkingSet next;
   next.n_outputs = n_outputs;
+  next.norm = &op.norm();
   next.blocks = new_blocks;
   next.starts.push_back(0);
   for (const Index b : new_blocks) {

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "cvxnn/loss.hpp"
+#include "cvxnn/make_loss.hpp"
 #include "cvxnn/operators/masked.hpp"
 #include "cvxnn/patterns.hpp"
 #include "cvxnn/types.hpp"

@@ -1,7 +1,7 @@
 #include <limits>
 
 #include "cvxnn/errors.hpp"
-#include "cvxnn/loss.hpp"
+#include "cvxnn/make_loss.hpp"
 #include "fixtures.hpp"
 
 namespace cvxnn {

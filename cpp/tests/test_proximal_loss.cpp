@@ -1,5 +1,5 @@
 // The hinge loss, and the smooth envelope that steps are taken on instead.
-#include "cvxnn/loss.hpp"
+#include "cvxnn/make_loss.hpp"
 #include "fixtures.hpp"
 
 namespace cvxnn {

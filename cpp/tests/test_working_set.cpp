@@ -39,13 +39,14 @@ TEST_CASE("a reset keeps the coefficients of blocks that stay") {
 TEST_CASE("the penalty and the number of active blocks") {
   Fixture f(1);
   f.working.reset(f.design, {1, 2, 0}, f.weights, 0.1);
-  CHECK(f.working.penalty() == 0.0);
+  CHECK(f.working.penalty(f.working.coefs) == 0.0);
   CHECK(f.working.n_active() == 0);
   f.working.coefs << -2.0, 0.0, 3.0, -4.0, 0.0, 0.0, 0.0;
   CHECK(f.working.n_active() == 2);
   CHECK(f.working.active(0));
   CHECK_FALSE(f.working.active(2));
-  CHECK(f.working.penalty() == doctest::Approx(0.1 * (2.0 * 2.0 + 0.5 * 5.0)).epsilon(1e-15));
+  CHECK(f.working.penalty(f.working.coefs) ==
+        doctest::Approx(0.1 * (2.0 * 2.0 + 0.5 * 5.0)).epsilon(1e-15));
 }
 
 }  // namespace

@@ -12,7 +12,6 @@ from cvxnn._validation import (
     check_choice,
     check_data,
     check_matrix,
-    check_numeric,
     check_positive,
     check_sample_weight,
     check_targets,
@@ -157,7 +156,7 @@ class Layers:
         X : array-like of shape (n_samples, n_features)
             Data.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Targets; -1 and +1 for classification losses.
+            Targets; -1 and +1 for classification losses, shares of classes for ``softmax``.
         alpha : float
             Regularisation strength.
         loss : str or Huber, default='squared'
@@ -177,12 +176,9 @@ class Layers:
         spec = resolve_loss(loss)
         alpha = check_positive(alpha, "alpha")
         fit = self._forward(X, None)
-        columns = check_numeric(y, "y")
-        if columns.ndim == 1:
-            columns = columns[:, None]
-        if columns.ndim != 2 or columns.shape[1] != self.n_outputs_:
+        targets = check_targets(y, len(fit), labels=spec.labels, shares=spec.shares, several=True)
+        if targets.shape[1] != self.n_outputs_:
             raise ValueError(f"y must have {self.n_outputs_} columns, got shape {np.shape(y)}")
-        targets = np.stack([check_targets(c, len(fit), spec.labels) for c in columns.T], axis=1)
         omega = check_sample_weight(sample_weight, len(fit))
         value: float = core.loss_value(spec.name, spec.delta, targets, omega, fit)
         hidden = (self.coefs_[0] ** 2).sum(axis=0) + self.intercepts_[0] ** 2

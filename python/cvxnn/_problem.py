@@ -29,12 +29,17 @@ from cvxnn.results import IterationInfo
 
 Callback = Callable[[IterationInfo], bool | None]
 
+PENALTIES = ("group", "nuclear", "columns")
+
 _log = logging.getLogger("cvxnn")
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Checked data, loss, weights and free columns: intercept first, then skip connection."""
+    """Checked data, loss, weights and free columns: intercept first, then skip connection.
+
+    Targets have a column an output; penalty is one of `PENALTIES`.
+    """
 
     data: Data
     targets: Float
@@ -43,6 +48,12 @@ class Problem:
     weights: Float
     fit_intercept: bool
     skip_connection: bool
+    penalty: str = "group"
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of columns of the targets."""
+        return int(self.targets.shape[1])
 
     def arguments(self) -> dict[str, Any]:
         """Return the keyword arguments that every entry point of the core takes."""
@@ -55,18 +66,22 @@ class Problem:
             "delta": self.loss.delta,
             "weights": self.weights,
             "free": np.asfortranarray(free),
+            # For one output they coincide, and the solvers know more of the Frobenius norm.
+            "norm": "frobenius" if self.penalty == "group" or self.n_outputs == 1 else self.penalty,
         }
 
-    def split_free(self, free: Float) -> tuple[float, Float | None, Float]:
-        """Split unpenalised coefficients: intercept, skip connection, blocks of weight zero."""
-        coefs = free[:, 0]
-        intercept, skip = 0.0, None
+    def split_free(self, coefs: Float) -> tuple[Float, Float | None, Float]:
+        """Split unpenalised coefficients: intercepts, skip connection, blocks of weight zero.
+
+        Rows are columns of the free part, columns are outputs.
+        """
+        intercepts, skip = np.zeros(self.n_outputs), None
         if self.fit_intercept:
-            intercept, coefs = float(coefs[0]), coefs[1:]
+            intercepts, coefs = coefs[0], coefs[1:]
         if self.skip_connection:
             n_features = self.data.shape[1]
             skip, coefs = coefs[:n_features].copy(), coefs[n_features:]
-        return intercept, skip, coefs
+        return intercepts, skip, coefs
 
 
 def make_problem(
@@ -79,18 +94,23 @@ def make_problem(
     weights: ArrayLike | None,
     fit_intercept: bool,
     skip_connection: bool = False,
+    penalty: str = "group",
+    several: bool = False,
 ) -> Problem:
-    """Check the arguments that all programs share."""
+    """Check the arguments that all programs share; `several` outputs are for some only."""
     data = check_data(X)
     spec = resolve_loss(loss)
     return Problem(
         data=data,
-        targets=check_targets(y, len(data), spec.labels)[:, None],
+        targets=check_targets(
+            y, len(data), labels=spec.labels, shares=spec.shares, several=several
+        ),
         omega=check_sample_weight(sample_weight, len(data)),
         loss=spec,
         weights=check_block_weights(weights, n_blocks),
         fit_intercept=bool(fit_intercept),
         skip_connection=bool(skip_connection),
+        penalty=check_choice(penalty, "penalty", PENALTIES),
     )
 
 

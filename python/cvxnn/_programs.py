@@ -97,20 +97,25 @@ class PatternProgram:
 
     def _result(self, solution: dict[str, Any]) -> SolveResult:
         problem, n_patterns = self.problem, self.patterns.n_patterns
-        intercept, skip, unpenalised = problem.split_free(solution["free_coefs"])
+        intercepts, skip, unpenalised = problem.split_free(solution["free_coefs"])
         active = np.concatenate([solution["blocks"], np.flatnonzero(problem.weights == 0.0)])
-        blocks = np.concatenate([solution["coefs"], unpenalised])
+        d, c = self.patterns.n_features, problem.n_outputs
+        # The core's blocks are column-major.
+        penalised = solution["coefs"].reshape(-1, c, d).transpose(0, 2, 1)
+        blocks = np.concatenate([penalised, unpenalised.reshape(-1, d, c)])
         order = np.argsort(active % n_patterns, kind="stable")
+        several = c > 1
         return SolveResult(
             **certified_fields(solution),
             active_set=active[order] % n_patterns,
             signs=np.where(active[order] < n_patterns, 1, -1),
-            blocks=blocks.reshape(-1, self.patterns.n_features)[order],
-            intercept=intercept,
-            skip=skip,
+            blocks=np.ascontiguousarray(blocks[order] if several else blocks[order, :, 0]),
+            intercept=intercepts if several else float(intercepts[0]),
+            skip=skip if several or skip is None else skip[:, 0],
             weights=problem.weights,
             patterns=self.patterns,
             activation=self.activation,
+            penalty=problem.penalty,
         )
 
     def _starting_point(self, init: SolveResult | None) -> Any:
@@ -127,20 +132,25 @@ class PatternProgram:
         same = init.patterns is patterns or np.array_equal(init.patterns.words, patterns.words)
         if not same:
             raise ValueError("init must come from the same patterns")
-        if init.intercept != 0.0 and not problem.fit_intercept:
+        if init.blocks.ndim != (2 if problem.n_outputs == 1 else 3) or (
+            problem.n_outputs > 1 and init.blocks.shape[2] != problem.n_outputs
+        ):
+            raise ValueError("init and this problem must have as many outputs")
+        if np.any(init.intercept) and not problem.fit_intercept:
             raise ValueError("init has an intercept, this problem has none")
         if (init.skip is not None) != problem.skip_connection:
             raise ValueError("init and this problem must agree on skip_connection")
-        dense = np.zeros((2 * patterns.n_patterns, patterns.n_features))
+        d, c = patterns.n_features, problem.n_outputs
+        dense = np.zeros((2 * patterns.n_patterns, d, c))
         active = init.active_set + np.where(init.signs > 0, 0, patterns.n_patterns)
-        dense[active] = init.blocks
+        dense[active] = init.blocks.reshape(-1, d, c)
         penalised = problem.weights > 0.0
         kept = active[penalised[init.active_set]]
-        free = [np.array([init.intercept])] if problem.fit_intercept else []
+        free = [np.reshape(init.intercept, (1, c))] if problem.fit_intercept else []
         if init.skip is not None:
-            free.append(init.skip)
-        free.append(dense[: patterns.n_patterns][~penalised].ravel())
-        return kept.tolist(), dense[kept].ravel(), np.concatenate(free)[:, None]
+            free.append(init.skip.reshape(d, c))
+        free.append(dense[: patterns.n_patterns][~penalised].reshape(-1, c))
+        return kept.tolist(), dense[kept].transpose(0, 2, 1).ravel(), np.concatenate(free)
 
 
 def pattern_program(
@@ -153,7 +163,10 @@ def pattern_program(
             "patterns must be a PatternSet (see activation_patterns), "
             f"got {type(patterns).__name__}"
         )
-    problem = make_problem(check_data_of(X, patterns), y, patterns.n_patterns, **options)
+    several = activation == "gated_relu"
+    problem = make_problem(
+        check_data_of(X, patterns), y, patterns.n_patterns, several=several, **options
+    )
     if activation == "relu" and not (problem.weights > 0.0).all():
         raise ValueError("weights must be positive for activation='relu', got a zero")
     return PatternProgram(problem, patterns, activation)

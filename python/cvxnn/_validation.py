@@ -18,6 +18,8 @@ SOLVERS = ("auto", "bcd", "fista", "newton", "interior_point")
 _LARGEST = 1e100
 _LARGEST_FLOAT32 = 1e15
 
+_ROUNDING = 1e-9  # of a sum of shares
+
 
 def check_numeric(value: ArrayLike, name: str) -> NDArray[Any]:
     """Return a real numeric array of any shape."""
@@ -110,8 +112,30 @@ def check_matrix(value: ArrayLike, name: str, shape: tuple[int | None, int | Non
     return array
 
 
-def check_targets(value: ArrayLike, n_samples: int, labels: bool) -> Float:
-    """Return targets (n_samples,); with `labels` they must be -1 and +1."""
+def check_targets(
+    value: ArrayLike, n_samples: int, *, labels: bool, shares: bool, several: bool
+) -> Float:
+    """Return targets (n_samples, n_outputs).
+
+    With `labels` they must be -1 and +1, with `shares` rows of shares of classes. One column
+    unless `several` are allowed.
+    """
+    array = check_numeric(value, "y")
+    wide = array.ndim == 2 and array.shape[1] > 1
+    if shares and not wide:
+        raise ValueError(
+            "y must have shape (n_samples, n_classes), shares of two or more classes, for the "
+            f"softmax loss, got {array.shape}"
+        )
+    if not (wide and several):
+        return _check_column(array, n_samples, labels)[:, None]
+    y = np.column_stack([_check_column(column, n_samples, labels) for column in array.T])
+    if shares and ((y < 0.0).any() or (np.abs(y.sum(axis=1) - 1.0) > _ROUNDING).any()):
+        raise ValueError("y must hold shares of classes, non-negative with sum one in each row")
+    return y
+
+
+def _check_column(value: ArrayLike, n_samples: int, labels: bool) -> Float:
     y = check_vector(value, "y", n_samples)
     if labels and not np.isin(y, (-1.0, 1.0)).all():
         values = np.unique(y)

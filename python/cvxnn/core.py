@@ -1,21 +1,16 @@
 """Convex programs over activation patterns: alpha_max, solve, solve_path."""
 
-from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from cvxnn._adaptive import AdaptiveProgram, adaptive_program
+from cvxnn._paths import path_alphas
 from cvxnn._problem import Callback
 from cvxnn._programs import PatternProgram, pattern_program
 from cvxnn._validation import (
-    Float,
     check_choice,
-    check_count,
-    check_fraction,
     check_positive,
-    check_vector,
 )
 from cvxnn.arrangements import PatternSet, RandomState, enumerate_patterns
 from cvxnn.losses import Huber
@@ -33,6 +28,7 @@ def alpha_max(
     weights: ArrayLike | None = None,
     fit_intercept: bool = False,
     skip_connection: bool = False,
+    penalty: str = "group",
     n_threads: int | None = None,
     n_starts: int = 100,
     random_state: RandomState = 0,
@@ -41,7 +37,9 @@ def alpha_max(
 
     Parameters
     ----------
-    X, y, patterns, activation, loss, sample_weight, weights, fit_intercept, skip_connection
+    X, y, patterns, activation, loss, sample_weight, weights
+        As for `solve`.
+    fit_intercept, skip_connection, penalty
         As for `solve`.
     n_threads : int or None, default=None
         Threads; None is OpenMP's setting.
@@ -84,6 +82,7 @@ def alpha_max(
         weights=weights,
         fit_intercept=fit_intercept,
         skip_connection=skip_connection,
+        penalty=penalty,
     )
     return program.alpha_max(n_threads)
 
@@ -126,6 +125,7 @@ def solve(
     weights: ArrayLike | None = None,
     fit_intercept: bool = False,
     skip_connection: bool = False,
+    penalty: str = "group",
     tol: float = 1e-4,
     max_iter: int = 1000,
     time_limit: float | None = None,
@@ -151,8 +151,9 @@ def solve(
     X : array-like of shape (n_samples, n_features), float32 or float64
         Data; C-ordered arrays of these dtypes are used where they lie. For a hidden bias, append a
         constant column. With float32 data the fast products are float32, the certificate float64.
-    y : array-like of shape (n_samples,)
-        Targets; -1 and +1 for ``logistic``, ``squared_hinge`` and ``hinge``.
+    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        Targets; -1 and +1 for ``logistic``, ``squared_hinge`` and ``hinge``, shares of classes
+        (rows with sum one) for ``softmax``. Several outputs for ``gated_relu`` only.
     patterns : PatternSet or {'exact', 'adaptive'}
         From `activation_patterns` or `enumerate_patterns` on the same X. ``exact`` enumerates all
         patterns, for small or low-rank data. ``adaptive``, for ``relu``, generates those that
@@ -163,9 +164,10 @@ def solve(
         Regularisation strength, absolute; see `alpha_max` for its scale.
     activation : {'gated_relu', 'relu'}, default='gated_relu'
         The convex program.
-    loss : {'squared', 'logistic', 'squared_hinge', 'hinge', 'huber'} or Huber, default='squared'
-        Squared is ``(f - y)**2 / 2``, logistic ``log(1 + exp(-y f))``, hinge ``max(0, 1 - y f)``,
-        squared hinge half its square.
+    loss : str or Huber, default='squared'
+        ``squared`` is ``(f - y)**2 / 2``, ``logistic`` ``log(1 + exp(-y f))``, ``hinge``
+        ``max(0, 1 - y f)``, ``squared_hinge`` half its square, ``huber`` that of delta one,
+        ``softmax`` ``log(sum(exp(f))) - f @ y``; summed over outputs.
     sample_weight : array-like of shape (n_samples,) or None, default=None
         Non-negative weights s_i, scaled to mean one; None is one.
     weights : array-like of shape (n_patterns,) or None, default=None
@@ -175,6 +177,10 @@ def solve(
         Add an unpenalised output intercept.
     skip_connection : bool, default=False
         Add an unpenalised linear connection from the features to the output.
+    penalty : {'group', 'nuclear', 'columns'}, default='group'
+        Norm of a block of several outputs: the Frobenius norm; the sum of its singular values,
+        which is the weight decay of a network whose neurons each feed all outputs; the sum of the
+        norms of its columns, that of one whose neurons each feed one output.
     tol : float, default=1e-4
         Relative duality gap at which to stop.
     max_iter : int, default=1000
@@ -227,7 +233,8 @@ def solve(
     M. Pilanci, T. Ergen (2020), Neural networks are convex regularizers, ICML, Theorem 1;
     A. Mishkin, A. Sahiner, M. Pilanci (2022), Fast convex optimization for two-layer ReLU networks,
     ICML, equation 5; Z. Qin, K. Scheinberg, D. Goldfarb (2013), Efficient block-coordinate descent
-    algorithms for the group lasso, Math. Prog. Comp. 5, section 2.
+    algorithms for the group lasso, Math. Prog. Comp. 5, section 2; A. Sahiner, T. Ergen, J. Pauly,
+    M. Pilanci (2021), Vector-output ReLU neural network problems are copositive programs, ICLR.
 
     Examples
     --------
@@ -253,6 +260,7 @@ def solve(
         weights=weights,
         fit_intercept=fit_intercept,
         skip_connection=skip_connection,
+        penalty=penalty,
     )
     results = program.solve(
         [check_positive(alpha, "alpha")],
@@ -284,6 +292,7 @@ def solve_path(
     weights: ArrayLike | None = None,
     fit_intercept: bool = False,
     skip_connection: bool = False,
+    penalty: str = "group",
     tol: float = 1e-4,
     max_iter: int = 1000,
     time_limit: float | None = None,
@@ -299,7 +308,9 @@ def solve_path(
 
     Parameters
     ----------
-    X, y, patterns, activation, loss, sample_weight, weights, fit_intercept, skip_connection
+    X, y, patterns, activation, loss, sample_weight, weights
+        As for `solve`.
+    fit_intercept, skip_connection, penalty
         As for `solve`.
     n_alphas : int, default=100
         Length of the path.
@@ -355,6 +366,7 @@ def solve_path(
         weights=weights,
         fit_intercept=fit_intercept,
         skip_connection=skip_connection,
+        penalty=penalty,
     )
     results = program.solve(
         path_alphas(lambda: program.alpha_max(n_threads), n_alphas, eps, alphas),
@@ -370,20 +382,3 @@ def solve_path(
     )
     warn_unless_optimal(results, tol)
     return PathResult(results)
-
-
-def path_alphas(
-    alpha_max: Callable[[], float], n_alphas: int, eps: float, alphas: ArrayLike | None
-) -> Float:
-    """Return the alphas of a path, descending: own values, or down from `alpha_max`."""
-    n_alphas = check_count(n_alphas, "n_alphas")
-    eps = check_fraction(eps, "eps")
-    if alphas is not None:
-        values = check_vector(alphas, "alphas", np.size(alphas), "n_alphas")
-        if values.size == 0 or values.min() <= 0.0:
-            raise ValueError("alphas must hold at least one value, all positive")
-        return np.sort(values)[::-1]
-    largest = alpha_max()
-    if largest <= 0.0:
-        raise ValueError("y is fitted without any pattern (alpha_max is 0): pass alphas")
-    return largest * np.geomspace(1.0, eps, n_alphas)

@@ -126,17 +126,17 @@ callback, verbose
             ),
             init=None,
         )[0]
-    intercept, _, unpenalised = problem.split_free(solution["free_coefs"])
+    intercepts, _, unpenalised = problem.split_free(solution["free_coefs"])
     free_groups = np.flatnonzero(problem.weights == 0.0)
     columns = np.arange(data.shape[1])
     owner = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
     coef = np.zeros(data.shape[1])
     coef[columns[np.isin(owner, solution["blocks"])]] = solution["coefs"]
-    coef[columns[np.isin(owner, free_groups)]] = unpenalised
+    coef[columns[np.isin(owner, free_groups)]] = unpenalised[:, 0]
     result = GroupLassoResult(
         **certified_fields(solution),
         coef=coef,
-        intercept=intercept,
+        intercept=float(intercepts[0]),
         active_set=np.sort(np.concatenate([solution["blocks"], free_groups])),
     )
     warn_unless_optimal([result], tol)

@@ -12,6 +12,7 @@ class Loss:
     name: str
     labels: bool  # targets are -1 and +1
     delta: float = 1.0
+    shares: bool = False  # rows of targets are shares of classes
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ _LOSSES = {
     "logistic": Loss("logistic", labels=True),
     "squared_hinge": Loss("squared_hinge", labels=True),
     "hinge": Loss("hinge", labels=True),
+    "softmax": Loss("softmax", labels=False, shares=True),
 }
 
 

@@ -12,6 +12,8 @@ from cvxnn._validation import Float
 from cvxnn.arrangements import PatternSet
 from cvxnn.network import Network
 
+_RANK = 1e-12  # relative size of a singular value that counts
+
 
 class ConvergenceWarning(UserWarning):
     """A solve stopped before its duality gap reached the tolerance."""
@@ -70,7 +72,7 @@ class Certified:
         Outer iterations, and passes of the inner solver over its working set.
     seconds : float
         Wall time.
-    theta : ndarray of shape (n_samples,), float64
+    theta : ndarray of shape (n_samples,) or (n_samples, n_outputs), float64
         The dual feasible point that gives the lower bound.
     trace : list of IterationInfo
         One entry for each evaluation of the gap inside the solver.
@@ -118,10 +120,11 @@ class SolveResult(Certified):
     signs : ndarray of shape (n_active,), int64
         Sign of each block's output weight: 1, or for ``relu`` 1 or -1.
     blocks : ndarray of shape (n_active, n_features), float64
-        Block ``blocks[j]`` belongs to pattern ``active_set[j]``.
-    intercept : float
+        Block ``blocks[j]`` belongs to pattern ``active_set[j]``. With several outputs of shape
+        (n_active, n_features, n_outputs).
+    intercept : float or ndarray of shape (n_outputs,)
         Unpenalised output intercept, 0 if none was fitted.
-    skip : ndarray of shape (n_features,) or None
+    skip : ndarray of shape (n_features,) or (n_features, n_outputs), or None
         Unpenalised linear skip connection.
     weights : ndarray of shape (n_patterns,)
         Penalty weight of each pattern's block.
@@ -129,16 +132,19 @@ class SolveResult(Certified):
         The patterns of the program.
     activation : str
         ``gated_relu`` or ``relu``.
+    penalty : str
+        ``group``, ``nuclear`` or ``columns``; for one output they are the same.
     """
 
     active_set: NDArray[np.int64]
     signs: NDArray[np.int64] = field(repr=False)
     blocks: Float = field(repr=False)
-    intercept: float
+    intercept: float | Float
     skip: Float | None = field(repr=False)
     weights: Float = field(repr=False)
     patterns: PatternSet
     activation: str
+    penalty: str = "group"
 
     @property
     def n_active(self) -> int:
@@ -152,6 +158,11 @@ class SolveResult(Certified):
         weight ``sqrt(||W||)`` with the block's sign and, if gated, the pattern's gate: the balanced
         scaling, at which weight decay on the network equals the penalty of the convex program.
 
+        With several outputs a block becomes one neuron for each of its singular values s, with
+        hidden weights ``sqrt(s) u`` and output weights ``sqrt(s) v``: their weight decay is its
+        nuclear norm, the penalty for ``penalty="nuclear"``. For ``"group"`` the penalty is less.
+        For ``"columns"`` each column becomes a neuron, and weight decay is the penalty.
+
         Returns
         -------
         Network
@@ -159,7 +170,8 @@ class SolveResult(Certified):
         References
         ----------
         A. Mishkin, A. Sahiner, M. Pilanci (2022), Fast convex optimization for two-layer ReLU
-        networks, ICML, section 2.
+        networks, ICML, section 2; A. Sahiner, T. Ergen, J. Pauly, M. Pilanci (2021), Vector-output
+        ReLU neural network problems are copositive programs, ICLR, section 3.
 
         Examples
         --------
@@ -172,17 +184,35 @@ class SolveResult(Certified):
         >>> bool(np.isclose(net.objective(X, y, alpha=0.01), result.primal, rtol=1e-9))
         True
         """
-        scale = np.sqrt(np.linalg.norm(self.blocks, axis=1))
-        hidden = np.divide(self.blocks.T, scale, out=np.zeros_like(self.blocks.T), where=scale > 0)
+        hidden, output, owner = self._neurons()
         gated = self.activation == "gated_relu"
+        n_outputs = output.shape[1]
         return Network(
-            [hidden, (self.signs * scale)[:, None]],
-            [np.zeros(len(scale)), np.array([self.intercept])],
+            [hidden, output],
+            [np.zeros(len(owner)), np.reshape(self.intercept, n_outputs)],
             activation=self.activation,
-            gates=self.patterns.gates[:, self.active_set] if gated else None,
-            skip=None if self.skip is None else self.skip[:, None],
-            penalty_weights=self.weights[self.active_set],
+            gates=self.patterns.gates[:, self.active_set[owner]] if gated else None,
+            skip=None if self.skip is None else self.skip.reshape(-1, n_outputs),
+            penalty_weights=self.weights[self.active_set[owner]],
         )
+
+    def _neurons(self) -> tuple[Float, Float, NDArray[np.int64]]:
+        """Hidden weights (d, m), output weights (m, c), and the block that each came from."""
+        if self.blocks.ndim == 2:
+            scale = np.sqrt(np.linalg.norm(self.blocks, axis=1))
+            shape = self.blocks.T.shape
+            hidden = np.divide(self.blocks.T, scale, out=np.zeros(shape), where=scale > 0)
+            return hidden, (self.signs * scale)[:, None], np.arange(len(scale))
+        if self.penalty == "columns":
+            owner, column = np.nonzero(self.blocks.any(axis=1))
+            vectors = self.blocks[owner, :, column].T
+            scale = np.sqrt(np.linalg.norm(vectors, axis=0))
+            feeds = column[:, None] == np.arange(self.blocks.shape[2])
+            return vectors / scale, scale[:, None] * feeds, owner
+        left, values, right = np.linalg.svd(self.blocks, full_matrices=False)
+        owner, rank = np.nonzero(values > _RANK * values.max(axis=1, initial=0.0, keepdims=True))
+        scale = np.sqrt(values[owner, rank])
+        return left[owner, :, rank].T * scale, right[owner, rank] * scale[:, None], owner
 
     def __str__(self) -> str:
         return self._summary(f"{self.n_active} of {self.patterns.n_patterns} patterns")
@@ -255,7 +285,8 @@ def certified_fields(solution: dict[str, Any]) -> dict[str, Any]:
     """Return the fields of `Certified` from what the core returns."""
     names = ("status", "alpha", "primal", "dual", "gap", "n_iter", "n_epochs", "seconds")
     fields = {name: solution[name] for name in names}
-    fields["theta"] = solution["theta"][:, 0]
+    theta = solution["theta"]
+    fields["theta"] = theta[:, 0] if theta.shape[1] == 1 else theta
     fields["trace"] = [IterationInfo(**info) for info in solution["trace"]]
     return fields
 

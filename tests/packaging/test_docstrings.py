@@ -66,7 +66,7 @@ def sections(docstring):
 
 def entries(text):
     """Return the names that a Parameters or Attributes section explains."""
-    heads = re.findall(r"^(\w[\w, \\\n]*?)(?: :.*)?$", text, flags=re.MULTILINE)
+    heads = re.findall(r"^\**(\w[\w, \\\n]*?)(?: :.*)?$", text, flags=re.MULTILINE)
     return {name for head in heads for name in re.findall(r"\w+", head)}
 
 

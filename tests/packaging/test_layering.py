@@ -14,7 +14,7 @@ CPP = ROOT / "cpp"
 PYTHON_LAYERS = [
     ["_ext"],
     ["_validation", "_files", "_extras"],
-    ["_threads", "losses"],
+    ["_threads", "_paths", "losses"],
     ["arrangements", "_layers"],
     ["_torch", "_onnx", "_summary"],
     ["network"],
@@ -46,8 +46,11 @@ PYTHON_EXCEPTIONS = {("diagnostics", ""), ("network", "_conversion")}
 CPP_LAYERS = [
     ["types", "errors"],
     ["threads", "control", "aligned", "cost_model", "power_iteration", "cone_scaling"],
+    ["block_norm"],
     ["cone_projection", "face_newton"],
     ["patterns", "loss", "block_update", "unpenalised", "cholesky"],
+    ["separable_loss", "softmax"],
+    ["make_loss"],
     ["predict", "kernels/bit_product", "activation_cones", "enumeration"],
     ["cell_walk"],
     ["kernels/masked_product", "kernels/sample_gram"],

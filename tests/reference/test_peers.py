@@ -67,6 +67,38 @@ def test_gated_program_against_interior_point(loss, fraction, options):
     assert result.dual <= optimum * (1 + 1e-7)
 
 
+NORMS = {
+    "group": lambda w: cp.norm(w, "fro"),
+    "nuclear": lambda w: cp.normNuc(w),
+    "columns": lambda w: cp.sum(cp.norm(w, 2, axis=0)),
+}
+
+
+@pytest.mark.parametrize("penalty", NORMS)
+@pytest.mark.parametrize("loss", ["squared", "softmax"])
+def test_several_outputs_against_interior_point(penalty, loss):
+    X, _, patterns, rng = small_problem("squared", seed=8)
+    X, Y = X.astype(float), rng.standard_normal((40, 3))
+    if loss == "softmax":
+        Y = np.eye(3)[Y.argmax(axis=1)]
+    alpha = 0.1 * cvxnn.alpha_max(X, Y, patterns, loss=loss, penalty=penalty, fit_intercept=True)
+    result = cvxnn.solve(
+        X, Y, patterns, loss=loss, penalty=penalty, alpha=alpha, fit_intercept=True, tol=1e-8
+    )
+    coefs = [cp.Variable((4, 3)) for _ in range(patterns.n_patterns)]
+    fit = np.ones((40, 1)) @ cp.Variable((1, 3)) + sum(
+        (mask[:, None] * X) @ w for mask, w in zip(patterns.to_dense().T, coefs, strict=True)
+    )
+    if loss == "softmax":
+        value = cp.sum(cp.log_sum_exp(fit, axis=1)) - cp.sum(cp.multiply(Y, fit))
+    else:
+        value = cp.sum_squares(fit - Y) / 2
+    problem = cp.Problem(cp.Minimize(value / 40 + alpha * sum(map(NORMS[penalty], coefs))))
+    problem.solve(solver="CLARABEL")
+    assert result.primal == pytest.approx(problem.value, rel=1e-6)
+    assert result.dual <= problem.value * (1 + 1e-7)
+
+
 @pytest.mark.parametrize("fit_intercept", [False, True])
 @pytest.mark.parametrize("fraction", [0.3, 0.01])
 def test_group_lasso_against_skglm(fit_intercept, fraction):

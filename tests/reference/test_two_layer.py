@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 
 import cvxnn
-from cvxnn._ext import core
-from cvxnn._problem import make_problem, solver_settings
 from reference_cases import REFERENCE, SCALAR, case_data, loss_of, sampled_gates_data
 
 
@@ -39,54 +37,39 @@ def test_sampled_gates(loss):
     check(X, y, patterns, loss, case["beta"], case["gated"], case["beta_max_gated"])
 
 
-def test_one_network_an_output():
+def vector_case(loss):
     case = REFERENCE["vector"]
-    n, c = case["n"], case["c"]
     rng = np.random.default_rng(case["seed"])
-    X, Y = rng.standard_normal((n, case["d"])), rng.standard_normal((n, c))
+    X, Y = rng.standard_normal((case["n"], case["d"])), rng.standard_normal((case["n"], case["c"]))
+    return case, X, np.eye(case["c"])[Y.argmax(axis=1)] if loss == "softmax" else Y
+
+
+@pytest.mark.parametrize(
+    ("key", "loss", "penalty"),
+    [
+        ("ova_gated_squared", "squared", "columns"),
+        ("ova_gated_softmax", "softmax", "columns"),
+        ("nuclear_gated_squared", "squared", "nuclear"),
+        ("fro_gated_squared", "squared", "group"),
+    ],
+)
+def test_several_outputs(key, loss, penalty):
+    case, X, Y = vector_case(loss)
+    n, alpha = case["n"], case["beta"] / case["n"]
     patterns = cvxnn.enumerate_patterns(X)
+    result = cvxnn.solve(X, Y, patterns, loss=loss, penalty=penalty, alpha=alpha, tol=1e-9)
+    assert result.gap_rel <= 1e-8
+    assert n * result.primal == pytest.approx(case[key], rel=1e-7)
+    assert n * result.dual <= case[key] * (1 + 1e-8)
+
+
+@pytest.mark.parametrize(
+    ("key", "activation"), [("ova_gated_squared", "gated_relu"), ("ova_relu_squared", "relu")]
+)
+def test_one_network_an_output(key, activation):
+    case, X, Y = vector_case("squared")
+    alpha = case["beta"] / case["n"]
     total = sum(
-        cvxnn.solve(X, y, patterns, alpha=case["beta"] / n, tol=1e-9, max_iter=100_000).primal
-        for y in Y.T
+        cvxnn.solve(X, y, "exact", activation=activation, alpha=alpha, tol=1e-9).primal for y in Y.T
     )
-    assert n * total == pytest.approx(case["ova_gated_squared"], rel=1e-7)
-
-
-def test_joint_penalty_of_several_outputs():
-    # The engine's own entry point: estimators do not offer joint outputs.
-    case = REFERENCE["vector"]
-    n, c = case["n"], case["c"]
-    rng = np.random.default_rng(case["seed"])
-    X, Y = rng.standard_normal((n, case["d"])), rng.standard_normal((n, c))
-    patterns = cvxnn.enumerate_patterns(X)
-    problem = make_problem(
-        X,
-        Y[:, 0],
-        patterns.n_patterns,
-        loss="squared",
-        sample_weight=None,
-        weights=None,
-        fit_intercept=False,
-    )
-    settings = solver_settings(
-        tol=1e-9,
-        max_iter=100_000,
-        time_limit=None,
-        n_threads=1,
-        screening=True,
-        solver="auto",
-        callback=None,
-        verbose=0,
-    )
-    (solution,) = core.solve_masked(
-        problem.data,
-        patterns.words,
-        np.asfortranarray(Y),
-        problem.omega,
-        **problem.arguments(),
-        **settings,
-        alphas=[case["beta"] / n],
-        init=None,
-    )
-    assert solution["gap"] <= 1e-8 * solution["primal"]
-    assert n * solution["primal"] == pytest.approx(case["fro_gated_squared"], rel=1e-7)
+    assert case["n"] * total == pytest.approx(case[key], rel=1e-7)

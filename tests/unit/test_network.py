@@ -137,7 +137,7 @@ def test_objective(kind, skip, loss, weighted, n_outputs):
 
 @pytest.mark.parametrize("shape", [(50, 2), (50, 0), (50, 1, 1), ()])
 def test_objective_wants_a_column_an_output(shape):
-    with pytest.raises(ValueError, match=r"^y must have 1 columns"):
+    with pytest.raises(ValueError, match=r"^y must have (1 columns|shape)"):
         make_network("relu").objective(np.ones((50, 4)), np.ones(shape), 0.1)
 
 

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <memory>
-#include <string>
 
 #include "cvxnn/types.hpp"
 
@@ -79,8 +78,6 @@ class ProximalLoss : public Loss {
   virtual void sharpen() = 0;
 };
 
-// name: squared, logistic, squared_hinge, hinge (y in {-1, +1}), huber. delta: where Huber turns
-// linear.
-std::unique_ptr<Loss> make_loss(const std::string& name, Matrix y, Vector omega, double delta);
+inline std::unique_ptr<ProximalLoss> Loss::proximal() const { return nullptr; }
 
 }  // namespace cvxnn

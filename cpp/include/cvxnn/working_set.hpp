@@ -14,6 +14,7 @@ struct WorkingSet {
   std::vector<double> alphas;  // alpha times the weight of each block
   Vector coefs;                // blocks one after the other, block_size x n_outputs each
   Index n_outputs = 1;
+  const BlockNorm* norm = &block_norm("frobenius");  // what the penalty measures them by
 
   Index size() const { return static_cast<Index>(blocks.size()); }
   Index rows(Index j) const { return (starts[j + 1] - starts[j]) / n_outputs; }
@@ -26,8 +27,11 @@ struct WorkingSet {
   bool active(Index j) const { return !block(coefs, j).isZero(0.0); }
   Index n_active() const;
 
-  // sum_j alphas_j ||W_j||.
-  double penalty() const;
+  // alphas_j ||W_j||, and their sum.
+  double penalty(const Vector& values, Index j) const {
+    return alphas[j] * norm->value(block(values, j));
+  }
+  double penalty(const Vector& values) const;
 
   // Coefficients of blocks that stay are kept, those of new blocks start at zero.
   void reset(const Operator& op, const std::vector<Index>& new_blocks, ConstVectorRef weights,

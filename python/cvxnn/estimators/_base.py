@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from cvxnn._adaptive import AdaptiveProgram
-from cvxnn._problem import Callback, make_problem
+from cvxnn._problem import PENALTIES, Callback, make_problem
 from cvxnn._programs import ACTIVATIONS, PatternProgram
 from cvxnn._validation import Data, Float, check_choice, check_count, check_data
 from cvxnn.arrangements import (
@@ -40,6 +40,7 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         *,
         activation: str,
         loss: str | Huber,
+        penalty: str | None,
         patterns: str,
         n_patterns: int,
         gates: ArrayLike | None,
@@ -54,6 +55,7 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
     ) -> None:
         self.activation = activation
         self.loss = loss
+        self.penalty = penalty
         self.patterns = patterns
         self.n_patterns = n_patterns
         self.gates = gates
@@ -81,7 +83,19 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
             raise ValueError(f"gates belong to patterns='sample', got {self.patterns!r}")
         if self.patterns == "adaptive" and self.activation != "relu":
             raise ValueError("patterns='adaptive' needs activation='relu'")
+        if self.penalty is not None:
+            check_choice(self.penalty, "penalty", PENALTIES)
+        if self._joint and self.activation != "gated_relu":
+            raise ValueError(
+                "networks that share their neurons among outputs (a penalty, or loss='softmax') "
+                f"need activation='gated_relu', got {self.activation!r}"
+            )
         check_count(self.n_patterns, "n_patterns")
+
+    @property
+    def _joint(self) -> bool:
+        """Whether all outputs are fitted at once."""
+        return self.penalty is not None or self.loss == "softmax"
 
     def _check_training(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None
@@ -121,14 +135,16 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         problems = [
             make_problem(
                 data,
-                column,
+                part,
                 1 if patterns is None else patterns.n_patterns,
                 loss=self.loss,
                 sample_weight=weight,
                 weights=None,
                 fit_intercept=self.fit_intercept,
+                penalty=self.penalty or "group",
+                several=True,
             )
-            for column in targets.T
+            for part in ([targets] if self._joint else targets.T)
         ]
         programs = [
             PatternProgram(problem, patterns, self.activation)
@@ -168,7 +184,7 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         self.coefs_ = self.network_.coefs_
         self.intercepts_ = self.network_.intercepts_
         self.gates_ = self.network_.gates_
-        self.n_outputs_ = len(results)
+        self.n_outputs_ = self.network_.n_outputs_
         self.n_patterns_ = max(result.patterns.n_patterns for result in results)
         self.n_iter_ = max(result.n_iter for result in results)
         self.objective_ = sum(result.primal for result in results)

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit
+from scipy.special import expit, softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.metaestimators import available_if
@@ -22,7 +22,7 @@ class ReLUClassifier(ClassifierMixin, ReLUEstimator):
     """ReLU or gated ReLU network for classification, trained to certified global optimality.
 
     As `ReLURegressor`, with a classification loss. More than two classes are fitted one against the
-    rest over the same patterns.
+    rest over the same patterns, or, for the softmax loss, at once.
 
     Parameters
     ----------
@@ -33,8 +33,11 @@ class ReLUClassifier(ClassifierMixin, ReLUEstimator):
     patterns : {'sample', 'exact', 'adaptive'}, default='sample'
         Activation patterns: of random gates; all that the data have, for few samples or features;
         for ``relu`` those that column generation finds to matter (see `solve`).
-    loss : {'logistic', 'squared_hinge'}, default='logistic'
-        Loss. Only the logistic loss gives probabilities.
+    loss : {'logistic', 'softmax', 'squared_hinge', 'hinge'}, default='logistic'
+        Loss. The logistic and the softmax loss give probabilities.
+    penalty : {'group', 'nuclear', 'columns'} or None, default=None
+        None fits a network for each class, and for the softmax loss is ``group``. The others fit
+        one network to all classes, by that penalty of `solve`: for ``gated_relu``, and slower.
     n_patterns : int, default=500
         Number of gates to sample, for ``patterns="sample"``; distinct patterns may be fewer.
     gates : array-like of shape (n_features [+ 1], n_gates) or None, default=None
@@ -106,7 +109,7 @@ class ReLUClassifier(ClassifierMixin, ReLUEstimator):
     ('optimal', True)
     """
 
-    _losses: ClassVar[tuple[str, ...]] = ("logistic", "squared_hinge")
+    _losses: ClassVar[tuple[str, ...]] = ("logistic", "softmax", "squared_hinge", "hinge")
     _target_options: ClassVar[dict[str, bool]] = {}
 
     def __init__(
@@ -115,6 +118,7 @@ class ReLUClassifier(ClassifierMixin, ReLUEstimator):
         *,
         activation: str = "gated_relu",
         loss: str = "logistic",
+        penalty: str | None = None,
         patterns: str = "sample",
         n_patterns: int = 500,
         gates: ArrayLike | None = None,
@@ -132,6 +136,7 @@ class ReLUClassifier(ClassifierMixin, ReLUEstimator):
         super().__init__(
             activation=activation,
             loss=loss,
+            penalty=penalty,
             patterns=patterns,
             n_patterns=n_patterns,
             gates=gates,
@@ -194,9 +199,10 @@ class ReLUClassifier(ClassifierMixin, ReLUEstimator):
         self, X: Data, y: NDArray[Any], weight: Float
     ) -> tuple[Data, Float, Float, Standardizer]:
         self.classes_ = np.unique(y[weight > 0.0])
-        binary = len(self.classes_) == 2
+        shares = self.loss == "softmax"
+        binary = len(self.classes_) == 2 and not shares
         positive = self.classes_[1:] if binary else self.classes_
-        targets = np.where(y[:, None] == positive, 1.0, -1.0)
+        targets = np.where(y[:, None] == positive, 1.0, 0.0 if shares else -1.0)
         X, targets, weight = canonical_rows(X, targets, weight)
         labels = self.classes_[(targets[:, 0] > 0).astype(np.intp) if binary else targets.argmax(1)]
         weight = self._class_weighted(labels, weight)
@@ -227,7 +233,9 @@ class ReLUClassifier(ClassifierMixin, ReLUEstimator):
         ndarray of shape (n_samples,) or (n_samples, n_classes)
             Positive favours ``classes_[1]`` for two classes; else one column a class.
         """
-        return self._outputs(X)
+        scores = self._outputs(X)
+        # Two outputs of the softmax loss count by their difference.
+        return scores[:, 1] - scores[:, 0] if len(self.classes_) == scores.ndim == 2 else scores
 
     def predict(self, X: ArrayLike) -> NDArray[np.generic]:
         """Return the predicted labels.
@@ -241,14 +249,14 @@ class ReLUClassifier(ClassifierMixin, ReLUEstimator):
         -------
         ndarray of shape (n_samples,)
         """
-        scores = self._outputs(X)
+        scores = self.decision_function(X)
         chosen = (scores > 0).astype(np.intp) if scores.ndim == 1 else scores.argmax(axis=1)
         labels: NDArray[np.generic] = self.classes_[chosen]
         return labels
 
-    @available_if(lambda self: self.loss == "logistic")  # type: ignore[untyped-decorator]
+    @available_if(lambda self: self.loss in ("logistic", "softmax"))  # type: ignore[untyped-decorator]
     def predict_proba(self, X: ArrayLike) -> Float:
-        """Return the probabilities of the classes; for the logistic loss only.
+        """Return the probabilities of the classes; for the logistic and the softmax loss only.
 
         Parameters
         ----------
@@ -258,9 +266,13 @@ class ReLUClassifier(ClassifierMixin, ReLUEstimator):
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            For more than two classes the one-against-rest probabilities, scaled to sum one.
+            For the logistic loss and more than two classes the one-against-rest probabilities,
+            scaled to sum one.
         """
         scores = self._outputs(X)
+        if self.loss == "softmax":
+            probabilities: Float = softmax(scores, axis=1)
+            return probabilities
         if scores.ndim == 1:
             return np.column_stack([expit(-scores), expit(scores)])
         odds: Float = expit(scores)

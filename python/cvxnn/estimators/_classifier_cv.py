@@ -40,7 +40,7 @@ class ReLUClassifierCV(CrossValidatedEstimator, ReLUClassifier):
         is within one standard error of it, for a smaller network.
     n_jobs : int or None, default=None
         Folds at a time, in threads; None is 1 unless joblib's ``parallel_config`` says otherwise.
-    activation, loss, patterns, n_patterns, gates, fit_intercept, standardize, class_weight
+    activation, loss, penalty, patterns, n_patterns, gates, fit_intercept, standardize, class_weight
         As for `ReLUClassifier`.
     tol, max_iter
         As for `ReLUClassifier`, on folds too.
@@ -100,6 +100,7 @@ class ReLUClassifierCV(CrossValidatedEstimator, ReLUClassifier):
         n_jobs: int | None = None,
         activation: str = "gated_relu",
         loss: str = "logistic",
+        penalty: str | None = None,
         patterns: str = "sample",
         n_patterns: int = 500,
         gates: ArrayLike | None = None,
@@ -123,6 +124,7 @@ class ReLUClassifierCV(CrossValidatedEstimator, ReLUClassifier):
             n_jobs=n_jobs,
             activation=activation,
             loss=loss,
+            penalty=penalty,
             patterns=patterns,
             n_patterns=n_patterns,
             gates=gates,

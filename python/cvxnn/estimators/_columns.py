@@ -1,10 +1,11 @@
-"""One convex program a column of targets: standardised inputs in, a network on raw inputs out."""
+"""Convex programs of the columns of targets: standardised inputs in, a network on raw ones out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.linalg import block_diag
 
 from cvxnn._adaptive import AdaptiveProgram
 from cvxnn._programs import PatternProgram
@@ -62,6 +63,8 @@ class Standardizer:
 class Columns:
     """The programs of all columns, over the same patterns, and the maps that undo standardisation.
 
+    One a column, or one for all where they share their neurons.
+
     The inputs of the programs end in a column of ones where they have an intercept.
     """
 
@@ -95,15 +98,11 @@ class Columns:
         return results if fit else [None] * len(self.programs)
 
     def network(self, results: Sequence[SolveResult]) -> Network:
-        """Return one network on raw inputs: neurons side by side, each feeding its own output."""
+        """Return one network on raw inputs: neurons side by side, feeding their own outputs."""
         networks = [result.network() for result in results]
         hidden = np.hstack([network.coefs_[0] for network in networks])
-        output = np.zeros((hidden.shape[1], len(networks)))
-        start = 0
-        for k, network in enumerate(networks):
-            output[start : start + network.width, k] = network.coefs_[1][:, 0]
-            start += network.width
-        bias = np.array([network.intercepts_[1][0] for network in networks])
+        output = block_diag(*[network.coefs_[1] for network in networks])
+        bias = np.concatenate([network.intercepts_[1] for network in networks])
         constant = hidden.shape[0] > len(self.input_map.mean)
         hidden, hidden_bias = self.input_map.fold(hidden, constant_row=constant)
         gates = gate_bias = None
@@ -120,12 +119,13 @@ class Columns:
 
 
 def _fits(program: PatternProgram, result: SolveResult) -> bool:
-    own, other = program.patterns, result.patterns
+    own, other, n_outputs = program.patterns, result.patterns, program.problem.n_outputs
     return (
         result.activation == program.activation
         and (own.n_samples, own.n_features) == (other.n_samples, other.n_features)
         and np.array_equal(own.words, other.words)
-        and (program.problem.fit_intercept or result.intercept == 0.0)
+        and result.theta.shape[1:] == ((n_outputs,) if n_outputs > 1 else ())
+        and (program.problem.fit_intercept or not np.any(result.intercept))
         and (program.activation != "relu" or _in_cones(program, result))
     )
 

@@ -19,11 +19,11 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, proces
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params
 
+from cvxnn._paths import path_alphas
 from cvxnn._problem import shown_log
 from cvxnn._threads import effective_threads
 from cvxnn._validation import Data, Float, check_choice
 from cvxnn.arrangements import RandomState, generator
-from cvxnn.core import path_alphas
 from cvxnn.estimators._base import ReLUEstimator
 from cvxnn.results import IterationInfo
 

@@ -33,6 +33,9 @@ class ReLURegressor(RegressorMixin, ReLUEstimator):
         for ``relu`` those that column generation finds to matter (see `solve`).
     loss : {'squared', 'huber'} or Huber, default='squared'
         Loss, on standardised targets if ``standardize``.
+    penalty : {'group', 'nuclear', 'columns'} or None, default=None
+        None fits a network for each target. The others fit one network to all targets, by that
+        penalty of `solve`: for ``gated_relu``, and slower.
     n_patterns : int, default=500
         Number of gates to sample, for ``patterns="sample"``; distinct patterns may be fewer.
     gates : array-like of shape (n_features [+ 1], n_gates) or None, default=None
@@ -108,6 +111,7 @@ class ReLURegressor(RegressorMixin, ReLUEstimator):
         *,
         activation: str = "gated_relu",
         loss: str | Huber = "squared",
+        penalty: str | None = None,
         patterns: str = "sample",
         n_patterns: int = 500,
         gates: ArrayLike | None = None,
@@ -124,6 +128,7 @@ class ReLURegressor(RegressorMixin, ReLUEstimator):
         super().__init__(
             activation=activation,
             loss=loss,
+            penalty=penalty,
             patterns=patterns,
             n_patterns=n_patterns,
             gates=gates,

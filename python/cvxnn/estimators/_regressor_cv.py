@@ -38,7 +38,7 @@ class ReLURegressorCV(CrossValidatedEstimator, ReLURegressor):
         is within one standard error of it, for a smaller network.
     n_jobs : int or None, default=None
         Folds at a time, in threads; None is 1 unless joblib's ``parallel_config`` says otherwise.
-    activation, loss, patterns, n_patterns, gates, fit_intercept, standardize
+    activation, loss, penalty, patterns, n_patterns, gates, fit_intercept, standardize
         As for `ReLURegressor`.
     tol, max_iter
         As for `ReLURegressor`, on folds too.
@@ -99,6 +99,7 @@ class ReLURegressorCV(CrossValidatedEstimator, ReLURegressor):
         n_jobs: int | None = None,
         activation: str = "gated_relu",
         loss: str | Huber = "squared",
+        penalty: str | None = None,
         patterns: str = "sample",
         n_patterns: int = 500,
         gates: ArrayLike | None = None,
@@ -121,6 +122,7 @@ class ReLURegressorCV(CrossValidatedEstimator, ReLURegressor):
             n_jobs=n_jobs,
             activation=activation,
             loss=loss,
+            penalty=penalty,
             patterns=patterns,
             n_patterns=n_patterns,
             gates=gates,

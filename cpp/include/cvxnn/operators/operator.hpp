@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cvxnn/activation_cones.hpp"
+#include "cvxnn/block_norm.hpp"
 #include "cvxnn/control.hpp"
 #include "cvxnn/types.hpp"
 
@@ -50,12 +51,16 @@ class Operator {
   // Null where blocks may be anything; else those they are restricted to, with one output.
   virtual const ActivationCones* cones() const { return nullptr; }
 
-  // Overwrites G by its projection on what block may be. Returns its norm, which of a gradient is
-  // the dual norm: the largest <G, W> over what block may be with ||W||_F <= 1. May run
+  // What the penalty measures blocks by. In cones it is the Frobenius norm.
+  const BlockNorm& norm() const { return *norm_; }
+  void set_norm(const BlockNorm& norm) { norm_ = &norm; }
+
+  // Overwrites G by its projection on what block may be. Returns its dual norm, that is of a
+  // gradient: the largest <G, W> over what block may be with norm at most one. May run
   // concurrently.
   double restrict(Index block, MatrixRef G) const {
     if (cones() != nullptr) cones()->project(block, G.col(0));
-    return G.norm();
+    return norm().dual(G);
   }
 
   // out = (A_b^T R) for b in blocks; R: n_samples x n_outputs.
@@ -100,6 +105,9 @@ class Operator {
                                    double* out) const = 0;
   virtual void reference_forward(const std::vector<Index>& blocks, const double* coefs,
                                  MatrixRef F) const = 0;
+
+ private:
+  const BlockNorm* norm_ = &block_norm("frobenius");
 };
 
 }  // namespace cvxnn

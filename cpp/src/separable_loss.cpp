@@ -1,10 +1,8 @@
-#include "cvxnn/loss.hpp"
+#include "cvxnn/separable_loss.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
-
-#include "cvxnn/errors.hpp"
 
 namespace cvxnn {
 namespace {
@@ -296,9 +294,8 @@ std::unique_ptr<Loss> make(Scalar scalar, Matrix y, Vector omega) {
 
 }  // namespace
 
-std::unique_ptr<ProximalLoss> Loss::proximal() const { return nullptr; }
-
-std::unique_ptr<Loss> make_loss(const std::string& name, Matrix y, Vector omega, double delta) {
+std::unique_ptr<Loss> make_separable_loss(const std::string& name, Matrix y, Vector omega,
+                                          double delta) {
   if (name == "squared") return make(Squared{}, std::move(y), std::move(omega));
   if (name == "logistic") return make(Logistic{}, std::move(y), std::move(omega));
   if (name == "squared_hinge") return make(SquaredHinge{}, std::move(y), std::move(omega));
@@ -306,7 +303,7 @@ std::unique_ptr<Loss> make_loss(const std::string& name, Matrix y, Vector omega,
     return std::make_unique<HingeLoss>(Uniform<Hinge>{}, std::move(y), std::move(omega));
   }
   if (name == "huber") return make(Huber{delta}, std::move(y), std::move(omega));
-  throw InvalidArgument("unknown loss '" + name + "'");
+  return nullptr;
 }
 
 }  // namespace cvxnn

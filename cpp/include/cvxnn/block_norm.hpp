@@ -1,0 +1,33 @@
+// How the penalty measures a block of coefficients, rows a feature and columns an output.
+#pragma once
+
+#include <string>
+
+#include "cvxnn/types.hpp"
+
+namespace cvxnn {
+
+// A norm between the Frobenius norm and what that is a bound of: value(W) >= ||W||_F, so that
+// dual(G) <= ||G||_F.
+class BlockNorm {
+ public:
+  virtual ~BlockNorm() = default;
+
+  virtual double value(ConstMatrixRef W) const = 0;
+
+  // max <G, W> over value(W) <= 1.
+  virtual double dual(ConstMatrixRef G) const = 0;
+
+  // W <- argmin_V 1/2 ||V - W||_F^2 + cut value(V); exactly zero if dual(W) <= cut.
+  virtual void shrink(double cut, MatrixRef W) const = 0;
+
+  // Whether it is the Frobenius norm, which block updates and Newton steps rely on.
+  virtual bool frobenius() const { return false; }
+};
+
+// frobenius, of the group lasso; nuclear, the sum of singular values, of networks whose neurons
+// each feed all outputs (Sahiner, Ergen, Pauly and Pilanci 2021, sec. 3); columns, the sum of the
+// norms of columns, of networks whose neurons each feed one. They coincide for one output.
+const BlockNorm& block_norm(const std::string& name);
+
+}  // namespace cvxnn
