@@ -255,8 +255,10 @@ void Solver::iterate(Run& run, Control& control) {
     }
     select_working_set(alpha);
     restricted_.refresh_fit();
-    restricted_.minimise(std::max(0.5 * run.tol * primal, kRestrictedShare * progress.gap),
-                         control);
+    // A restricted problem that meets its target without bringing the gap down was asked too
+    // little.
+    const double target = std::max(0.5 * run.tol * primal, kRestrictedShare * progress.gap);
+    restricted_.minimise(std::pow(0.1, run.idle) * target, control);
   }
   solution.status = Status::max_iter;
 }
