@@ -6,6 +6,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "cvxnn/errors.hpp"
 #include "cvxnn/patterns.hpp"
 #include "cvxnn/threads.hpp"
 
@@ -134,9 +135,11 @@ void add_cut_cells(const DataMatrix<double>& rows, Index k, std::mt19937_64& eng
       if (slopes[i] * reach > height) reach = height / slopes[i];
     }
     for (const double side : {1.0, -1.0}) {
-      for (int attempt = 0; attempt < kAttempts; ++attempt) {
-        if (cells.add(rows, (p + side * fraction(engine) * reach * h).normalized())) break;
+      bool inside = false;
+      for (int attempt = 0; attempt < kAttempts && !inside; ++attempt) {
+        inside = cells.add(rows, (p + side * fraction(engine) * reach * h).normalized());
       }
+      if (!inside) throw NumericalError("X has cells too thin for float64 to find a point in them");
     }
   }
 }
