@@ -100,6 +100,7 @@ def problems(draw, losses=("squared", *LABELLED, "huber")):
         gates = np.column_stack([X.T.astype(np.float64), gates])
     if not (X.astype(np.float64) @ gates > 0).any():
         X += dtype(1)  # only a zero matrix has no active pattern at all
+        gates = np.column_stack([np.ones(d), gates])
     patterns = cvxnn.activation_patterns(X, gates)
     if draw(st.booleans()):
         options["weights"] = rng.uniform(0.1, 3.0, patterns.n_patterns)
