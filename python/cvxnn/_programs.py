@@ -15,6 +15,7 @@ from cvxnn.arrangements import PatternSet, check_data_of
 from cvxnn.results import SolveResult, certified_fields
 
 ACTIVATIONS = ("gated_relu", "relu")
+_ROUNDING = 1e-9  # of the largest margin: by how much blocks may leave their cones
 _SOLVERS_IN_CONES = ("auto", "fista")
 
 
@@ -118,6 +119,12 @@ class PatternProgram:
             penalty=problem.penalty,
         )
 
+    def in_cones(self, result: SolveResult) -> bool:
+        """Whether blocks are ReLU neurons of these data: the same patterns may be of others."""
+        signs = 2.0 * self.patterns.subset(result.active_set).to_dense() - 1.0
+        margins = signs * (self.problem.data @ result.blocks.T)
+        return bool(margins.min(initial=0.0) >= -_ROUNDING * np.abs(margins).max(initial=0.0))
+
     def _starting_point(self, init: SolveResult | None) -> Any:
         """Return the core's starting point from an earlier result over the same patterns."""
         if init is None:
@@ -132,6 +139,8 @@ class PatternProgram:
         same = init.patterns is patterns or np.array_equal(init.patterns.words, patterns.words)
         if not same:
             raise ValueError("init must come from the same patterns")
+        if self.activation == "relu" and not self.in_cones(init):
+            raise ValueError("init must come from the same X: here its blocks are not ReLU neurons")
         if init.blocks.ndim != (2 if problem.n_outputs == 1 else 3) or (
             problem.n_outputs > 1 and init.blocks.shape[2] != problem.n_outputs
         ):

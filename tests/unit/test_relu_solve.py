@@ -151,3 +151,18 @@ def test_estimators_refuse_what_does_not_go_together():
         cvxnn.ReLURegressor(patterns="exact", gates=np.ones((5, 2))).fit(X, y)
     with pytest.raises(ValueError, match="patterns must be one of"):
         cvxnn.ReLURegressor(patterns="all").fit(X, y)
+
+
+def test_init_of_other_data_with_the_same_patterns():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((40, 3))
+    patterns = cvxnn.activation_patterns(X, rng.standard_normal((3, 30)))
+    y = np.abs(X[:, 0])
+    options = {"activation": "relu", "alpha": 0.001}
+    moved = X + 0.01 * rng.standard_normal(X.shape)
+    gates = patterns.gates[:, ((moved @ patterns.gates > 0) == patterns.to_dense()).all(axis=0)]
+    same, other = (cvxnn.activation_patterns(data, gates) for data in (X, moved))
+    np.testing.assert_array_equal(same.words, other.words)
+    init = cvxnn.solve(X, y, same, **options)
+    with pytest.raises(ValueError, match=r"^init must come from the same X"):
+        cvxnn.solve(moved, y, other, init=init, **options)

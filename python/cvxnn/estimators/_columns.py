@@ -13,8 +13,6 @@ from cvxnn._validation import Data, Float
 from cvxnn.network import Network
 from cvxnn.results import SolveResult
 
-_ROUNDING = 1e-9  # of the largest margin: by how much blocks may leave their cones
-
 
 def canonical_rows(X: Data, targets: Float, weight: Float) -> tuple[Data, Float, Float]:
     """Sort the rows, add up the weights of equal ones and drop those of weight zero.
@@ -126,12 +124,5 @@ def _fits(program: PatternProgram, result: SolveResult) -> bool:
         and np.array_equal(own.words, other.words)
         and result.theta.shape[1:] == ((n_outputs,) if n_outputs > 1 else ())
         and (program.problem.fit_intercept or not np.any(result.intercept))
-        and (program.activation != "relu" or _in_cones(program, result))
+        and (program.activation != "relu" or program.in_cones(result))
     )
-
-
-def _in_cones(program: PatternProgram, result: SolveResult) -> bool:
-    """Whether blocks are ReLU neurons of these data too: the same patterns may be of other data."""
-    signs = 2.0 * program.patterns.subset(result.active_set).to_dense() - 1.0
-    margins = signs * (program.problem.data @ result.blocks.T)
-    return bool(margins.min(initial=0.0) >= -_ROUNDING * np.abs(margins).max(initial=0.0))
