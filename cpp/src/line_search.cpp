@@ -5,9 +5,9 @@
 
 namespace cvxnn {
 
-void LineSearch::reserve(Index n_blocks, Index n_samples) {
+void LineSearch::reserve(Index n_blocks, Index n_samples, Index n_outputs) {
   for (Vector* v : {&alphas_, &squares_, &inner_, &lengths_}) v->resize(n_blocks);
-  projected_.resize(n_samples, 1);
+  projected_.resize(n_samples, n_outputs);
 }
 
 void LineSearch::add(double alpha, ConstVectorRef W, ConstVectorRef Y) {
@@ -18,13 +18,13 @@ void LineSearch::add(double alpha, ConstVectorRef W, ConstVectorRef Y) {
 }
 
 void LineSearch::set_fit(const Matrix& fit, const QuadraticModel& model) {
-  slope_ = -model.R.col(0).dot(fit.col(0));
-  curvature_ = (model.h.array() * fit.col(0).array().square()).sum();
+  slope_ = -model.R.cwiseProduct(fit).sum();
+  curvature_ = (model.h.asDiagonal() * fit.cwiseAbs2()).sum();
 }
 
 void LineSearch::set_fit(const Matrix& fit, const QuadraticModel& model, Unpenalised& free) {
-  slope_ = -model.R.col(0).dot(fit.col(0));
-  projected_.array() = model.h.array().sqrt() * fit.array();
+  slope_ = -model.R.cwiseProduct(fit).sum();
+  projected_.noalias() = model.h.cwiseSqrt().asDiagonal() * fit;
   free.project_weighted(projected_);
   curvature_ = projected_.squaredNorm();
 }

@@ -27,8 +27,8 @@ void NewtonMethod::reserve(const WorkingSet& working, Index n_samples) {
   for (Vector* v : {&right_hand_side_, &direction_, &shortened_, &excess_}) {
     v->resize(working.coefs.size());
   }
-  for (Matrix* m : {&fit_, &shortened_fit_}) m->resize(n_samples, 1);
-  line_.reserve(working.size(), n_samples);
+  for (Matrix* m : {&fit_, &shortened_fit_}) m->resize(n_samples, working.n_outputs);
+  line_.reserve(working.size(), n_samples, working.n_outputs);
   blocks_.reserve(working.size());
 }
 
@@ -37,7 +37,7 @@ void NewtonMethod::measure(const WorkingSet& working, const Vector& W, const Vec
   line_.clear();
   for (Index a = 0; a < system_.n_blocks(); ++a) {
     const Index j = system_.position(a);
-    line_.add(working.alphas[j], working.block(W, j).col(0), system_.part(direction, a));
+    line_.add(working.alphas[j], working.entries(W, j), system_.part(direction, a));
   }
   line_.set_fit(fit, model, free);
 }
@@ -51,7 +51,7 @@ bool NewtonMethod::shorten(const WorkingSet& working, const Vector& W, Precision
   Index start = 0;
   for (Index a = 0; a < system_.n_blocks(); ++a) {
     const Index j = system_.position(a);
-    const auto w = working.block(W, j).col(0);
+    const auto w = working.entries(W, j);
     const auto y = system_.part(direction_, a);
     const double inner = -w.dot(y), square = w.squaredNorm(), length = y.squaredNorm();
     const bool crosses = inner > square;
@@ -71,7 +71,7 @@ bool NewtonMethod::shorten(const WorkingSet& working, const Vector& W, Precision
 
 void NewtonMethod::finish(double t, Unpenalised& free, QuadraticModel& model) {
   model.F += t * fit_;
-  model.R.array() -= t * model.h.array() * fit_.array();
+  model.R.noalias() -= t * (model.h.asDiagonal() * fit_);
   free.fit(model.F, model.R);
 }
 
@@ -99,7 +99,7 @@ double NewtonMethod::step(const WorkingSet& working, Vector& W, Unpenalised& fre
   }
   if (t == 0.0) return 0.0;
   for (Index a = 0; a < system_.n_blocks(); ++a) {
-    move(t, system_.part(direction_, a), working.block(W, system_.position(a)).col(0));
+    move(t, system_.part(direction_, a), working.entries(W, system_.position(a)));
   }
   finish(t, free, model);
   return t;

@@ -29,7 +29,8 @@ void NewtonSystem::reserve(const WorkingSet& working) {
     v->resize(n_coefs);
   }
   root_.resize(op_.n_samples());
-  samples_.resize(op_.n_samples(), 1);
+  n_outputs_ = working.n_outputs;
+  samples_.resize(op_.n_samples(), n_outputs_);
 }
 
 void NewtonSystem::set(const WorkingSet& working, const Vector& W, ConstVectorRef h) {
@@ -38,15 +39,15 @@ void NewtonSystem::set(const WorkingSet& working, const Vector& W, ConstVectorRe
   blocks_.clear();
   spectrum_.clear();
   starts_.resize(1);
-  const CommonFeatures* features = op_.common_features();
+  const CommonFeatures* features = n_outputs_ == 1 ? op_.common_features() : nullptr;
   for (Index j = 0; j < working.size(); ++j) {
-    const auto w = working.block(W, j).col(0);
+    const auto w = working.entries(W, j);
     if (w.isZero(0.0)) continue;
     const Index a = n_blocks();
     positions_.push_back(j);
     blocks_.push_back(working.blocks[j]);
     spectrum_.push_back(&spectra_[working.blocks[j]]);
-    starts_.push_back(starts_.back() + working.rows(j));
+    starts_.push_back(starts_.back() + w.size());
     const double norm = w.norm();
     part(unit_, a) = w / norm;
     kappa_[a] = working.alphas[j] / norm;
@@ -79,12 +80,13 @@ void NewtonSystem::set_diagonal_blocks() {
     const BlockSpectrum& spectrum = *spectrum_[a];
     if (!spectrum.exact()) continue;
     // (diag(values + kappa) - kappa u u^T)^-1 by Sherman and Morrison, in the eigenvectors.
-    auto u = part(scaled_unit_, a);
-    u.noalias() = spectrum.vectors.transpose() * unit(a);
+    MatrixMap u = block(scaled_unit_, a);
+    u.noalias() = spectrum.vectors.transpose() * block(unit_, a);
     const auto shifted = spectrum.values.array() + kappa_[a];
     // 1 - kappa u^T diag^-1 u without cancellation; zero where A_b W_b = 0, which stays as it is.
-    const double rest = (u.array().square() * spectrum.values.array() / shifted).sum();
-    u.array() /= shifted;
+    const double rest =
+        (u.rowwise().squaredNorm().array() * spectrum.values.array() / shifted).sum();
+    u = shifted.inverse().matrix().asDiagonal() * u;
     correction_[a] = kappa_[a] / std::max(rest, 1e-12);
   }
 }
@@ -102,22 +104,21 @@ void NewtonSystem::precondition(const Vector& v, Vector& out) {
       part(out, a) = (part(v, a) + kappa_[a] / mean * along * unit(a)) / (kappa_[a] + mean);
       continue;
     }
-    auto w = part(rotated_, a);
-    const auto u = part(scaled_unit_, a);
-    w.noalias() = spectrum.vectors.transpose() * part(v, a);
-    const double along = correction_[a] * u.dot(w);
-    w.array() /= spectrum.values.array() + kappa_[a];
-    w += along * u;
-    part(out, a).noalias() = spectrum.vectors * w;
+    MatrixMap w = block(rotated_, a);
+    w.noalias() = spectrum.vectors.transpose() * block(v, a);
+    const double along = correction_[a] * part(scaled_unit_, a).dot(part(rotated_, a));
+    w = (spectrum.values.array() + kappa_[a]).inverse().matrix().asDiagonal() * w;
+    w += along * block(scaled_unit_, a);
+    block(out, a).noalias() = spectrum.vectors * w;
   }
 }
 
 void NewtonSystem::apply(const Vector& y, Unpenalised& free, Precision precision, Control& control,
                          Vector& out) {
   op_.forward(blocks_, y.data(), precision, samples_);
-  samples_.array() *= root_.array();
+  samples_ = root_.asDiagonal() * samples_;
   free.project_weighted(samples_);
-  samples_.array() *= root_.array();
+  samples_ = root_.asDiagonal() * samples_;
   op_.gradients(blocks_, samples_, precision, control, out.data());
   for (Index a = 0; a < n_blocks(); ++a) {
     const double along = unit(a).dot(part(y, a));
@@ -127,7 +128,9 @@ void NewtonSystem::apply(const Vector& y, Unpenalised& free, Precision precision
 
 double NewtonSystem::direct_seconds(Index n_free) const {
   const double n = static_cast<double>(op_.n_samples()), m = static_cast<double>(n_blocks());
-  if (op_.n_samples() > SampleSystem::kMaxSamples) return std::numeric_limits<double>::infinity();
+  if (n_outputs_ > 1 || op_.n_samples() > SampleSystem::kMaxSamples) {
+    return std::numeric_limits<double>::infinity();
+  }
   const double dense = n * n * (n / 6.0 + 1.5 * m + static_cast<double>(n_free));
   return dense / cost::kDenseRate + 0.5 * n * n * m / cost::kTableRate;
 }
@@ -192,7 +195,7 @@ void NewtonSystem::solve(const Vector& rhs, double tolerance, Index max_iteratio
   } else {
     double rotations = 0.0;
     for (const BlockSpectrum* spectrum : spectrum_) {
-      rotations += 2.0 * static_cast<double>(spectrum->vectors.size());
+      rotations += 2.0 * static_cast<double>(spectrum->vectors.size() * n_outputs_);
     }
     iteration_seconds += cost::streamed(rotations);
   }

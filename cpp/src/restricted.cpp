@@ -155,16 +155,15 @@ void RestrictedProblem::minimise_model(double target, Index max_epochs, Control&
                                  kFistaPerEpoch * max_epochs, may_yield, control);
     if (!may_yield || fista_.reached()) return;
   }
-  const Acceleration acceleration = method_ == Method::bcd || working.n_outputs > 1
-                                        ? Acceleration::extrapolation
-                                        : Acceleration::newton;
+  const Acceleration acceleration =
+      method_ == Method::bcd ? Acceleration::extrapolation : Acceleration::newton;
   n_epochs_ += descent_.minimise(working, free, model_, precision, acceleration, target, max_epochs,
                                  control);
 }
 
-// Of several outputs, for which there are no Newton steps: far from the solution gradient steps,
-// which need no decompositions, do as well as block updates, and those of blocks that are too large
-// to decompose are hardly more.
+// Of several outputs, whose Newton steps are preconditioned by diagonal blocks alone: far from the
+// solution gradient steps, which need no decompositions, do as well, and block updates of blocks
+// that are too large to decompose are hardly more.
 bool RestrictedProblem::begins_with_fista(double target) const {
   if (op_.cones() != nullptr || !op_.norm().frobenius()) return true;
   if (method_ != Method::automatic || working.n_outputs == 1) return false;

@@ -22,7 +22,7 @@ struct Problem {
     model.resize(kSamples, 1);
     model.h = random_matrix(kSamples, 1, 4).cwiseAbs();
     model.F = A * W;
-    line.reserve(2, kSamples);
+    line.reserve(2, kSamples, 1);
   }
 
   void aim(const Matrix& target) {

@@ -42,6 +42,20 @@ TEST_CASE("one optimum for the squared loss, with every kind of unpenalised bloc
   }
 }
 
+TEST_CASE("one optimum for several outputs") {
+  for (const char* loss : {"squared", "logistic", "huber"}) {
+    CAPTURE(loss);
+    const GatedProblem problem(loss, 120, 4, 20, 3, 6);
+    for (const Matrix& free : {Matrix(120, 0), intercept(120)}) {
+      const Instance instance(problem, free);
+      for (const double share : {0.5, 0.05}) {
+        check_agreement(instance, share * instance.alpha_max(),
+                        {Method::automatic, Method::bcd, Method::newton});
+      }
+    }
+  }
+}
+
 TEST_CASE("the interior-point method where others crawl: tiny alpha, uneven features") {
   auto x = random_data<double>(60, 8, 11);
   for (Index k = 0; k < 8; ++k) x.col(k) *= std::pow(10.0, static_cast<double>(k) - 3.0);

@@ -134,7 +134,7 @@ TEST_CASE("alpha_max is where the first block enters") {
       const Instance instance(problem, free);
       const double alpha_max = instance.alpha_max();
       const Settings settings = with_tol(tightest(loss));
-      const Solution above = instance.solve(alpha_max * (1.0 + 1e-9), settings);
+      const Solution above = instance.solve(alpha_max * (1.0 + 1e-6), settings);
       CHECK(above.blocks.empty());
       CHECK(above.coefs.size() == 0);
       check_certified(instance, above, settings.tol);

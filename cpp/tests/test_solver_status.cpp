@@ -125,7 +125,9 @@ TEST_CASE("a solve stopped within an epoch keeps what it has gained") {
       CAPTURE(visits);
       const Stopping stopping(problem.instance.op, visits);
       const Instance instance(stopping, problem.instance.loss, problem.instance.free);
-      const Solution solution = instance.solve(problem.alpha, with_tol(1e-12));
+      Settings settings = with_tol(1e-12);
+      settings.method = Method::bcd;
+      const Solution solution = instance.solve(problem.alpha, settings);
       CHECK(solution.status == Status::time_limit);
       CHECK(solution.certificate.primal <= solution.trace.back().primal * (1.0 + 1e-14));
       check_honest(problem, solution);

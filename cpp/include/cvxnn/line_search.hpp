@@ -7,12 +7,11 @@
 
 namespace cvxnn {
 
-// slope t + curvature t^2 / 2 + sum_j alphas_j (||W_j + t Y_j|| - ||W_j||): convex in t. One
-// output.
+// slope t + curvature t^2 / 2 + sum_j alphas_j (||W_j + t Y_j|| - ||W_j||): convex in t.
 class LineSearch {
  public:
   // Makes room: nothing below allocates.
-  void reserve(Index n_blocks, Index n_samples);
+  void reserve(Index n_blocks, Index n_samples, Index n_outputs);
 
   void clear() { n_blocks_ = 0; }
   void add(double alpha, ConstVectorRef W, ConstVectorRef Y);

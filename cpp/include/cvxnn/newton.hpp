@@ -8,8 +8,8 @@
 namespace cvxnn {
 
 // Where no block is zero the objective is smooth, and has a Newton step. Others decide which blocks
-// are zero; these steps do the rest (the semismooth view: Zhang, Zhang, Sun and Toh 2020). One
-// output only. Every step ends by an exact line search, and changes W, fit and residual of the
+// are zero; these steps do the rest (the semismooth view: Zhang, Zhang, Sun and Toh 2020).
+// Every step ends by an exact line search, and changes W, fit and residual of the
 // model and the unpenalised coefficients.
 class NewtonMethod {
  public:

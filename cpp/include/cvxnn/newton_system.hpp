@@ -12,11 +12,11 @@
 
 namespace cvxnn {
 
-// (B^T B + D) y = rhs over the non-zero blocks W_j, one output. B = Q diag(h)^(1/2) A, where Q
+// (B^T B + D) y = rhs over the non-zero blocks W_j, as vectors. B = Q diag(h)^(1/2) A, where Q
 // projects the unpenalised block out, and D is the Hessian of the penalty,
 //   D_j = kappa_j (I - u_j u_j^T),  u_j = W_j / ||W_j||,  kappa_j = alphas_j / ||W_j||.
-// Preconditioned by KroneckerInverse where blocks have common features, and by its diagonal blocks
-// elsewhere. Products run on the operator: nothing of the size of B is formed.
+// Preconditioned by KroneckerInverse where blocks have common features and one output, and by its
+// diagonal blocks elsewhere. Products run on the operator: nothing of the size of B is formed.
 class NewtonSystem {
  public:
   NewtonSystem(const Operator& op, BlockSpectra& spectra, int n_threads);
@@ -43,10 +43,10 @@ class NewtonSystem {
     op_.gradients(blocks_, R, precision, control, out.data());
   }
 
-  // Overwrites the first size() entries of y, and Ay = A y (n_samples x 1): by conjugate gradients
-  // until the preconditioned residual has fallen by `tolerance`, or by a factorisation over samples
-  // where the last solve took more iterations than that costs. Allocates for the preconditioner and
-  // the factorisation alone.
+  // Overwrites the first size() entries of y, and Ay = A y (n_samples x n_outputs): by conjugate
+  // gradients until the preconditioned residual has fallen by `tolerance`, or by a factorisation
+  // over samples where the last solve took more iterations than that costs. Allocates for the
+  // preconditioner and the factorisation alone.
   void solve(const Vector& rhs, double tolerance, Index max_iterations, Unpenalised& free,
              Precision precision, Control& control, Vector& y, Matrix& Ay);
 
@@ -55,6 +55,12 @@ class NewtonSystem {
 
  private:
   Index length(Index a) const { return starts_[a + 1] - starts_[a]; }
+  MatrixMap block(Vector& values, Index a) const {
+    return MatrixMap(values.data() + starts_[a], length(a) / n_outputs_, n_outputs_);
+  }
+  ConstMatrixMap block(const Vector& values, Index a) const {
+    return ConstMatrixMap(values.data() + starts_[a], length(a) / n_outputs_, n_outputs_);
+  }
   double direct_seconds(Index n_free) const;
   bool solve_directly(const Vector& rhs, Unpenalised& free, Control& control, Vector& y,
                       Matrix& Ay);
@@ -67,6 +73,7 @@ class NewtonSystem {
   const Operator& op_;
   BlockSpectra& spectra_;
   int n_threads_;
+  Index n_outputs_ = 1;
   std::vector<Index> positions_, blocks_, starts_{0};
   std::vector<const BlockSpectrum*> spectrum_;
   Vector root_;          // h^(1/2)

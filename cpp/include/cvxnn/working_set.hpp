@@ -24,6 +24,13 @@ struct WorkingSet {
   ConstMatrixMap block(const Vector& values, Index j) const {
     return ConstMatrixMap(values.data() + starts[j], rows(j), n_outputs);
   }
+  // The same as a vector.
+  auto entries(Vector& values, Index j) const {
+    return values.segment(starts[j], starts[j + 1] - starts[j]);
+  }
+  auto entries(const Vector& values, Index j) const {
+    return values.segment(starts[j], starts[j + 1] - starts[j]);
+  }
   bool active(Index j) const { return !block(coefs, j).isZero(0.0); }
   Index n_active() const;
 
