@@ -102,7 +102,7 @@ def certify(
     alpha : float
         Regularisation strength.
     loss, sample_weight
-        As for `solve`.
+        As for `solve`, but not ``hinge``: at its kinks a network does not tell its dual point.
     method : {'auto', 'exact', 'bound', 'search'}, default='auto'
         How the dual constraint is checked: over all activation patterns, enumerated (``exact``, a
         proof); by a norm bound at the cost of one singular value (``bound``, a proof, often loose);
@@ -205,6 +205,8 @@ def _as_problem(
     sample_weight: ArrayLike | None,
 ) -> tuple[Problem, Float, Float]:
     """Return the training problem, hidden weights (bias last, if any) and output weights."""
+    if loss == "hinge":
+        raise ValueError("loss must be smooth, got 'hinge'")
     neurons = network.coefs_[0]
     problem = make_problem(
         X,

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from cvxnn._validation import Float, check_choice
 from cvxnn.arrangements import check_data_of
 from cvxnn.network import Network
-from cvxnn.results import SolveResult
+from cvxnn.results import SolveResult, check_one_output
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,7 @@ def decompose(result: SolveResult, X: ArrayLike, *, method: str = "minimum_norm"
     >>> bool(np.allclose(relu.predict(X), gated.network().predict(X)))
     True
     """
-    if not isinstance(result, SolveResult):
-        raise TypeError(f"result must be a SolveResult, got {type(result).__name__}")
+    check_one_output(result)
     if result.activation != "gated_relu":
         raise ValueError(f"result must be of activation 'gated_relu', got {result.activation!r}")
     check_choice(method, "method", ("minimum_norm", "closed_form", "approximate"))

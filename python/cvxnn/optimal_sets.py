@@ -10,7 +10,7 @@ from cvxnn._threads import effective_threads
 from cvxnn._validation import Float, check_positive, check_vector
 from cvxnn.arrangements import check_data_of
 from cvxnn.network import Network
-from cvxnn.results import SolveResult
+from cvxnn.results import SolveResult, check_one_output
 
 _SAME_RAY = 1e-5  # distance of directions, and of images, that are one
 _NO_MASS = 1e-9  # of the total mass: rays that no optimum uses
@@ -204,8 +204,7 @@ def optimal_set(
     >>> optima.n_rays, optima.is_unique
     (2, True)
     """
-    if not isinstance(result, SolveResult):
-        raise TypeError(f"result must be a SolveResult, got {type(result).__name__}")
+    check_one_output(result)
     if not (result.weights == 1.0).all():
         raise ValueError("result must have unit weights")
     tol = check_positive(tol, "tol")

@@ -281,6 +281,14 @@ class PathResult(Sequence[SolveResult]):
         return "\n".join([head, *rows])
 
 
+def check_one_output(result: SolveResult) -> None:
+    """Refuse what is no `SolveResult`, and those of several outputs."""
+    if not isinstance(result, SolveResult):
+        raise TypeError(f"result must be a SolveResult, got {type(result).__name__}")
+    if result.blocks.ndim != 2:
+        raise ValueError(f"result must have one output, got {result.blocks.shape[2]}")
+
+
 def certified_fields(solution: dict[str, Any]) -> dict[str, Any]:
     """Return the fields of `Certified` from what the core returns."""
     names = ("status", "alpha", "primal", "dual", "gap", "n_iter", "n_epochs", "seconds")

@@ -139,3 +139,9 @@ def test_bad_input():
         cvxnn.certify(net, X, y, 0.1, method="guess")
     with pytest.raises(ValueError, match="features"):
         cvxnn.certify(net, np.eye(4), np.ones(4), 0.1)
+
+
+def test_refuses_a_loss_with_kinks():
+    network = cvxnn.Network([np.ones((2, 1)), [[1.0]]], [[0.0], [0.0]])
+    with pytest.raises(ValueError, match=r"^loss must be smooth, got 'hinge'"):
+        cvxnn.certify(network, np.eye(2), [1.0, -1.0], 0.1, loss="hinge")

@@ -161,3 +161,11 @@ def test_bad_arguments(options, message):
     patterns = cvxnn.activation_patterns(X, rng.standard_normal((3, 10)))
     with pytest.raises(ValueError, match=message):
         cvxnn.solve(X, Y, patterns, alpha=0.1, **options)
+
+
+def test_what_is_for_one_output_says_so(problem):
+    X, Y, patterns, loss = problem
+    result = cvxnn.solve(X, Y, patterns, loss=loss, alpha=0.02)
+    for function in (cvxnn.decompose, cvxnn.optimal_set):
+        with pytest.raises(ValueError, match=r"^result must have one output, got 3"):
+            function(result, X)
