@@ -190,8 +190,10 @@ void RestrictedProblem::minimise(double target, Control& control) {
     const double now = restricted_gap(loss_, control);
     if (now <= target) return;
     // An envelope that was hard to minimise must not become harder.
-    const bool solved = restricted_gap(smooth_, control) <= kProximalShare * now;
-    if (solved && now > kProximalProgress * before) proximal_->sharpen();
+    if (now > kProximalProgress * before &&
+        restricted_gap(smooth_, control) <= kProximalShare * now) {
+      proximal_->sharpen();
+    }
     before = now;
   }
 }

@@ -132,13 +132,11 @@ struct Huber {
 };
 
 // max over 0 <= a <= 1 of a (1 - y f) - sigma/2 (a - c)^2: linear, quadratic, zero less a constant.
-struct HingeEnvelope {
+// On the hinge's domain. Its smoothness is 1 / sigma; nothing asks for it.
+struct HingeEnvelope : Hinge {
   static constexpr double kTail = Huber::kTail;
   double c, sigma;
-  double clip(double v, double y) const { return y * v < 0.0 ? 0.0 : v; }
-  double largest_scale(double v, double) const { return 1.0 / std::abs(v); }
-  static constexpr double kSmoothness = kInfinity;  // 1 / sigma, which shrinks
-  static constexpr bool kQuadratic = false;
+  HingeEnvelope(double centre, double width) : c(centre), sigma(width) {}
   double peak(double f, double y) const { return c + (1.0 - y * f) / sigma; }
   double best(double f, double y) const { return std::clamp(peak(f, y), 0.0, 1.0); }
   double value(double f, double y) const {

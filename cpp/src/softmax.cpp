@@ -38,7 +38,7 @@ double Softmax::value(ConstMatrixRef F) const {
   double sum = 0.0;
   for (Index i = 0; i < F.rows(); ++i) {
     if (omega_[i] == 0.0) continue;
-    // Of F_i - log sum exp, where large fits cancel.
+    // Differences of fits, in which a large common part cancels.
     const double normaliser = log_sum_exp(F.row(i));
     for (Index k = 0; k < F.cols(); ++k) {
       if (y_(i, k) > 0.0) sum += omega_[i] * y_(i, k) * (normaliser - F(i, k));

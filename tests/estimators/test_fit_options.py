@@ -1,10 +1,12 @@
 """Class weights, warm starts, hidden features, frames, and what is refused."""
 
 import copy
+import importlib
 import pickle
 
 import joblib
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
@@ -203,14 +205,13 @@ def test_hidden_features_make_the_outputs(wine, model, activation):
 
 
 def test_hidden_features_have_names_and_frames(wine):
-    pandas = pytest.importorskip("pandas")
     X, y = wine
     model = cvxnn.ReLUClassifier(n_patterns=50).fit(X, y)
     names = model.get_feature_names_out()
     assert names[0] == "reluclassifier0"
     assert len(names) == model.network_.width
     frame = model.set_output(transform="pandas").transform(X)
-    assert isinstance(frame, pandas.DataFrame)
+    assert isinstance(frame, pd.DataFrame)
     assert list(frame.columns) == list(names)
 
 
@@ -286,7 +287,7 @@ def test_warm_start_survives_pickling(diabetes):
 @pytest.mark.parametrize("library", ["pandas", "polars"])
 @pytest.mark.parametrize("model", FOUR, ids=identify)
 def test_data_frames(wine, model, library):
-    frames = pytest.importorskip(library)
+    frames = importlib.import_module(library)
     X, y = wine
     y = X[:, 0] if "Regressor" in identify(model) else y
     names = [f"x{k}" for k in range(X.shape[1])]

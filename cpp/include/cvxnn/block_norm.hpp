@@ -7,8 +7,8 @@
 
 namespace cvxnn {
 
-// A norm between the Frobenius norm and what that is a bound of: value(W) >= ||W||_F, so that
-// dual(G) <= ||G||_F.
+// At least the Frobenius norm, value(W) >= ||W||_F, so that dual(G) <= ||G||_F: screening and gaps
+// take that for a bound.
 class BlockNorm {
  public:
   virtual ~BlockNorm() = default;

@@ -8,9 +8,9 @@
 namespace cvxnn {
 
 // Where no block is zero the objective is smooth, and has a Newton step. Others decide which blocks
-// are zero; these steps do the rest (the semismooth view: Zhang, Zhang, Sun and Toh 2020).
-// Every step ends by an exact line search, and changes W, fit and residual of the
-// model and the unpenalised coefficients.
+// are zero; these steps do the rest (the semismooth view: Zhang, Zhang, Sun and Toh 2020). Every
+// step ends by an exact line search, and changes W, fit and residual of the model and the
+// unpenalised coefficients.
 class NewtonMethod {
  public:
   NewtonMethod(const Operator& op, BlockSpectra& spectra, int n_threads)

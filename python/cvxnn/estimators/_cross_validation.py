@@ -244,7 +244,7 @@ class _Stop:
         self.stopped = False
         self.running: list[None] = []  # one entry a fold; lists are safe between threads
 
-    def __call__(self, info: IterationInfo) -> bool:  # noqa: ARG002
+    def __call__(self, info: IterationInfo) -> bool:  # noqa: ARG002  # what callbacks take
         return self.stopped
 
     def wait(self) -> None:
