@@ -1,4 +1,4 @@
-// A program with counting_new.cpp counts its allocations by operator new.
+// A program with counting_new.cpp counts its allocations.
 #pragma once
 
 namespace cvxnn::testing {

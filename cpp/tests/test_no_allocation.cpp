@@ -1,5 +1,5 @@
 // The inner solver loop allocates nothing. What Eigen allocates is watched by Eigen, everything
-// else by the operator new of this program; neither sees the other's.
+// else by the counter of this program, which sees Eigen's only where the sanitizer counts.
 #include "counting_new.hpp"
 #include "cvxnn/aligned.hpp"
 #include "cvxnn/bcd.hpp"
