@@ -13,6 +13,8 @@ from cvxnn.network import Network
 from cvxnn.results import SolveResult, check_one_output
 
 _SAME_RAY = 1e-5  # distance of directions, and of images, that are one
+_DEPENDENT = 1e-6  # singular value, beside the largest, of images that depend on each other
+_NO_FIT = 1e-3  # share of the fit that rays may miss
 _NO_MASS = 1e-9  # of the total mass: rays that no optimum uses
 
 
@@ -52,10 +54,21 @@ class OptimalSet:
         return int(self.images.shape[1])
 
     def _equations(self) -> tuple[Float, Float]:
-        """Return independent equations of the polytope; its own hold to rounding only."""
-        U, s, V = np.linalg.svd(self.images, full_matrices=False)
-        rank = int((s > 1e-9 * s.max(initial=0.0)).sum())
-        return V[:rank], (U[:, :rank].T @ self.fit) / s[:rank]
+        """Return independent equations of the polytope, which some masses >= 0 satisfy.
+
+        Rays and fit are known to the gap only, within which ``images @ masses = fit`` may have no
+        solution: the fit is the nearest that the rays reach.
+        """
+        from scipy.optimize import nnls
+
+        if self.n_rays == 0:
+            return np.zeros((0, 0)), np.zeros(0)
+        masses, missed = nnls(self.images, self.fit)
+        if missed > _NO_FIT * np.linalg.norm(self.fit):
+            raise RuntimeError("the rays do not reach the fit: solve to a smaller gap")
+        _, s, V = np.linalg.svd(self.images, full_matrices=False)
+        A: Float = V[s > _DEPENDENT * s.max(initial=0.0)]
+        return A, A @ masses
 
     @property
     def rank(self) -> int:
@@ -79,7 +92,7 @@ class OptimalSet:
         ValueError
             If `costs` is malformed.
         RuntimeError
-            If the polytope is empty to float64: solve to a smaller gap.
+            If the rays do not reach the fit: solve to a smaller gap.
         """
         from scipy.optimize import linprog
 

@@ -1,5 +1,7 @@
 """Pruning, canonical forms, and the set of all optima."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -101,6 +103,26 @@ def test_gated_programs_have_optimal_sets_too():
     optima = cvxnn.optimal_set(result, X)
     net = optima.network(optima.min_norm())
     assert net.objective(X, y, 0.02) == pytest.approx(result.primal, rel=1e-7)
+
+
+# Ten samples, ten rays, of which eight are independent; those that depend do so to the gap only.
+@pytest.mark.parametrize("tol", [1e-6, 1e-9])
+def test_optima_of_a_loose_solution_have_the_rank_of_a_tight_one(tol):
+    rng = np.random.default_rng(1)
+    X, y = rng.normal(size=(10, 3)), rng.normal(size=10)
+    result = cvxnn.solve(X, y, "exact", activation="relu", alpha=0.002, tol=tol)
+    optima = cvxnn.optimal_set(result, X)
+    assert (optima.n_rays, optima.rank, optima.is_unique) == (10, 8, False)
+    net = optima.network(optima.select(np.ones(10)))
+    assert net.width <= 8
+    assert net.objective(X, y, 0.002) == pytest.approx(result.primal, rel=2 * tol)
+
+
+def test_rays_that_miss_the_fit_are_refused():
+    _, X, _, result = solved("A1_squared_0.1")
+    optima = cvxnn.optimal_set(result, X)
+    with pytest.raises(RuntimeError, match="the rays do not reach the fit"):
+        replace(optima, fit=-optima.fit).select(np.ones(optima.n_rays))
 
 
 def test_bad_input():
