@@ -178,14 +178,15 @@ class AdaptiveProgram:
                 time_limit=max(left, 1e-9) if np.isfinite(left) else None,
                 **settings,
             )[0]
-            if result.status != "optimal":
+            # A stalled solution tells what violates as well as an optimal one.
+            if result.status not in ("optimal", "stalled"):
                 return result
             limit = alpha * (1.0 + 0.25 * tol)
             found = self._violations(result, self._n_starts)
             if found.largest <= limit:
                 found = self._violations(result, _FINAL * self._n_starts)
             if found.largest <= limit:
-                return result
+                return replace(result, status="optimal") if result.gap_rel <= tol else result
             result = self._exchange(result, found.gates[:, found.values > limit])
         assert result is not None
         return replace(result, status="max_iter")

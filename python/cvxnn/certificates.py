@@ -12,12 +12,20 @@ from cvxnn._ext import core
 from cvxnn._problem import Problem, make_problem
 from cvxnn._threads import effective_threads
 from cvxnn._validation import Float, check_choice, check_count, check_positive
-from cvxnn.arrangements import RandomState, enumerate_patterns, generator, pattern_bound
+from cvxnn.arrangements import (
+    PatternSet,
+    RandomState,
+    enumerate_patterns,
+    generator,
+    pattern_bound,
+)
 from cvxnn.losses import Huber
 from cvxnn.network import Network
+from cvxnn.results import SolveResult
 
 _TIGHT = 1e-9  # relative pre-activation of a sample that a neuron's kink passes through
 _STATIONARY = 1e-5  # of alpha: gradients that count as zero
+_NEAR = 0.01  # excess of a dual norm ratio over 1 for which rounding of the network may be to blame
 _FEW = 50_000  # patterns that "auto" enumerates
 
 
@@ -38,7 +46,8 @@ class Certificate:
         ``optimal`` (`gap_rel` is at most ``tol``), ``stationary`` (gradients vanish, yet there are
         better networks), or ``improvable``.
     dual_norm_ratio : float
-        ``N(theta) / alpha``: 1 at an optimum, above it where a neuron can be added with profit.
+        ``N(theta) / alpha`` of the residual theta of the network: 1 at an optimum, above it where a
+        neuron can be added with profit.
     neuron : ndarray of shape (n_features [+ 1],), float64
         The direction, of norm one, of the neuron that most violates the dual constraint, the hidden
         bias last if there is one.
@@ -146,44 +155,42 @@ def certify(
     check_choice(method, "method", ("auto", "exact", "bound", "search"))
     alpha, tol = check_positive(alpha, "alpha"), check_positive(tol, "tol")
     n_starts, n_threads = check_count(n_starts, "n_starts"), effective_threads(n_threads)
-    trained = as_network(network)
-    if trained.activation != "relu" or trained.n_outputs_ != 1:
-        raise ValueError(
-            "network must be a ReLU network with one output, got "
-            f"{trained.activation!r} with {trained.n_outputs_} outputs"
-        )
-    if not (trained.penalty_weights_ == 1.0).all():
-        raise ValueError("network must have penalty weights of one")
+    trained = _relu_network(network)
     problem, neurons, outputs = _as_problem(trained, X, y, loss, sample_weight)
     data = np.ascontiguousarray(problem.data, dtype=np.float64)
     fit = trained.predict(X)[:, None]
     strength = np.linalg.norm(neurons, axis=0) * np.abs(outputs)
     arguments = (problem.loss.name, problem.loss.delta, problem.targets, problem.omega)
-    objective = core.loss_value(*arguments, fit) + alpha * strength.sum()
+    objective: float = core.loss_value(*arguments, fit) + alpha * strength.sum()
     free = problem.arguments()["free"]
     theta = core.feasible_dual_point(*arguments, free, fit)
 
     rng = generator(random_state)
     starts = np.hstack([neurons[:, strength > 0], rng.standard_normal((data.shape[1], n_starts))])
-    norm, proof, neuron, sign = _dual_norm(data, theta[:, 0], starts, method, n_threads)
-    limit = alpha / norm if norm > 0.0 else np.inf
-    lower_bound = min(core.lower_bound(*arguments, free, theta, limit), objective)
+    patterns = _all_patterns(data, method, n_threads)
+    norm, proof, neuron, sign = _dual_norm(data, theta[:, 0], starts, method, patterns, n_threads)
+
+    def bound(theta: Float, norm: float) -> float:
+        limit = alpha / norm if norm > 0.0 else np.inf
+        value: float = core.lower_bound(*arguments, free, theta, limit)
+        return min(value, objective)
+
+    lower_bound = bound(theta, norm)
+    near = norm <= (1.0 + _NEAR) * alpha
+    continued = None
+    if objective - lower_bound > tol * objective and (improve or near):
+        continued = _continued(problem, neurons[:, strength > 0], alpha, tol, n_starts, rng)
+        if near:
+            # The residual of a network errs by the root of its own gap; that of a better one less.
+            again = _dual_norm(data, continued.theta, starts, method, patterns, n_threads)[0]
+            lower_bound = max(lower_bound, bound(continued.theta[:, None], again))
     status = "optimal"
     if objective - lower_bound > tol * objective:
         stationary = _is_stationary(data, theta[:, 0], neurons, outputs, alpha)
         status = "stationary" if stationary else "improvable"
     better = None
-    if improve and status != "optimal":
-        better = _improved(
-            problem,
-            neurons[:, strength > 0],
-            alpha,
-            objective,
-            biased=len(neurons) > trained.n_features_in_,
-            tol=tol,
-            n_starts=n_starts,
-            rng=rng,
-        )
+    if improve and status != "optimal" and continued is not None and continued.primal < objective:
+        better = _with_biases(continued.network(), len(neurons) > trained.n_features_in_)
     return Certificate(
         objective=objective,
         lower_bound=lower_bound,
@@ -195,6 +202,18 @@ def certify(
         pattern=data @ neuron > _TIGHT * np.linalg.norm(data, axis=1),
         network=better,
     )
+
+
+def _relu_network(network: Any) -> Network:
+    trained = as_network(network)
+    if trained.activation != "relu" or trained.n_outputs_ != 1:
+        raise ValueError(
+            "network must be a ReLU network with one output, got "
+            f"{trained.activation!r} with {trained.n_outputs_} outputs"
+        )
+    if not (trained.penalty_weights_ == 1.0).all():
+        raise ValueError("network must have penalty weights of one")
+    return trained
 
 
 def _as_problem(
@@ -227,17 +246,28 @@ def _as_problem(
     return problem, neurons, network.coefs_[1][:, 0]
 
 
+def _all_patterns(data: Float, method: str, n_threads: int) -> PatternSet | None:
+    """Return every pattern where `method` checks all of them."""
+    if method in ("bound", "search") or (method == "auto" and pattern_bound(data) > _FEW):
+        return None
+    return enumerate_patterns(data, max_patterns=2**31 - 1, n_threads=n_threads)
+
+
 def _dual_norm(
-    data: Float, theta: Float, starts: Float, method: str, n_threads: int
+    data: Float,
+    theta: Float,
+    starts: Float,
+    method: str,
+    patterns: PatternSet | None,
+    n_threads: int,
 ) -> tuple[float, bool, Float, int]:
     """Return N(theta), whether no neuron exceeds it, and the worst neuron and its sign."""
     found = find_violations(data, theta, starts, n_threads)
     neuron, sign = found.directions[:, 0], int(found.signs[0])
     if method == "bound":
         return _norm_bound(data, theta), True, neuron, sign
-    if method == "search" or (method == "auto" and pattern_bound(data) > _FEW):
+    if patterns is None:
         return found.largest, False, neuron, sign
-    patterns = enumerate_patterns(data, max_patterns=2**31 - 1, n_threads=n_threads)
     norm, block, direction = core.dual_norm_relu(
         data, (patterns.words, patterns.gates), theta[:, None], n_threads=n_threads
     )
@@ -278,21 +308,18 @@ def _is_stationary(data: Float, theta: Float, neurons: Float, outputs: Float, al
     return True
 
 
-def _improved(
+def _continued(
     problem: Problem,
     neurons: Float,
     alpha: float,
-    objective: float,
-    *,
-    biased: bool,
     tol: float,
     n_starts: int,
     rng: np.random.Generator,
-) -> Network | None:
-    """Return a better network by column generation that begins with the patterns at hand."""
+) -> SolveResult:
+    """Return what column generation makes of the patterns at hand."""
     program = AdaptiveProgram(problem, n_starts=n_starts, random_state=rng, n_threads=None)
     program.add_gates(neurons)
-    result = program.solve(
+    return program.solve(
         [alpha],
         tol=tol,
         init=None,
@@ -304,10 +331,11 @@ def _improved(
         callback=None,
         verbose=0,
     )[0]
-    if result.primal >= objective:
-        return None
-    found = result.network()
+
+
+def _with_biases(network: Network, biased: bool) -> Network:
+    """Return the network with the last feature, if it was a bias, as one."""
     if not biased:
-        return found
-    hidden, output = found.coefs_
-    return Network([hidden[:-1], output], [hidden[-1], found.intercepts_[1]])
+        return network
+    hidden, output = network.coefs_
+    return Network([hidden[:-1], output], [hidden[-1], network.intercepts_[1]])

@@ -98,6 +98,14 @@ def test_data_that_are_hard_on_cones():
     assert solve(X, np.zeros(40), patterns).primal == 0.0
 
 
+def test_a_set_of_patterns_that_stalls_is_exchanged_as_any_other():
+    rng = np.random.default_rng(3)
+    X, y = rng.normal(size=(30, 4)), rng.normal(size=30)
+    options = {"activation": "relu", "alpha": 0.01, "tol": 1e-7}
+    adaptive, exact = (cvxnn.solve(X, y, patterns, **options) for patterns in ("adaptive", "exact"))
+    assert adaptive.primal == pytest.approx(exact.primal, rel=2e-7)
+
+
 def test_limits_and_callbacks_hold_for_adaptive_patterns():
     X, y, _ = problem()
     stopped = solve(X, y, "adaptive", callback=lambda _: True)
