@@ -7,8 +7,11 @@
 
 namespace cvxnn {
 namespace {
+// Full strips whatever the batch: the product of a row must not depend on its neighbours. Both
+// lengths keep Eigen on one path, that of general products four rows at a time.
 constexpr Index kRowsPerTask = 4 * kWordBits;
-}
+constexpr Index kFewRows = 20;  // less, and small products would be sums of another order
+}  // namespace
 
 template <class T>
 void predict(const NetworkView& network, const DataMap<T>& x, int n_threads,
@@ -16,10 +19,10 @@ void predict(const NetworkView& network, const DataMap<T>& x, int n_threads,
   const Index n = x.rows(), d = x.cols(), m = network.hidden.cols();
   const bool gated = network.gates.cols() > 0;
   const Index n_tasks = (n + kRowsPerTask - 1) / kRowsPerTask;
+  const Index strip_rows = n <= kFewRows ? kFewRows : kRowsPerTask;
   parallel_for(n_tasks, n_threads, [&](Index task, int) {
     const Index first = task * kRowsPerTask, count = std::min(kRowsPerTask, n - first);
-    // A full strip whatever the batch: the product of a row must not depend on its neighbours.
-    DataMatrix<double> rows = DataMatrix<double>::Zero(kRowsPerTask, d);
+    DataMatrix<double> rows = DataMatrix<double>::Zero(strip_rows, d);
     rows.topRows(count) = x.middleRows(first, count).template cast<double>();
     DataMatrix<double> h = rows * network.hidden;
     h.rowwise() += network.hidden_bias.transpose();
