@@ -8,6 +8,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+import skops.io
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -260,6 +261,14 @@ def test_network_undoes_the_scaling_of_raw_inputs(options):
     np.testing.assert_allclose(outputs, model.decision_function(X), rtol=1e-9, atol=1e-9)
 
 
+def through_skops(model):
+    """Return the model from a file that runs no code; it asks to trust cvxnn's types alone."""
+    dumped = skops.io.dumps(model)
+    types = skops.io.get_untrusted_types(data=dumped)
+    assert {name.split(".")[0] for name in types} == {"cvxnn"}
+    return skops.io.loads(dumped, trusted=types)
+
+
 @pytest.mark.parametrize("model", FOUR, ids=identify)
 def test_fitted_models_survive_copies(wine, model, tmp_path):
     X, y = wine
@@ -270,6 +279,7 @@ def test_fitted_models_survive_copies(wine, model, tmp_path):
         pickle.loads(pickle.dumps(model)),
         joblib.load(tmp_path / "model.joblib"),
         copy.deepcopy(model),
+        through_skops(model),
     ):
         np.testing.assert_array_equal(other.predict(X), model.predict(X))
         assert other.get_params() == model.get_params()
