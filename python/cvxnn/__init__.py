@@ -12,6 +12,11 @@ from cvxnn.certificates import Certificate, certify
 from cvxnn.core import alpha_max, solve, solve_path
 from cvxnn.decomposition import Decomposition, decompose
 from cvxnn.diagnostics import show_versions
+from cvxnn.gate_samplers import (
+    sample_convolutional_gates,
+    sample_quantile_gates,
+    sample_sparse_gates,
+)
 from cvxnn.group_lasso import solve_group_lasso
 from cvxnn.losses import Huber
 from cvxnn.network import Network
@@ -59,7 +64,10 @@ __all__ = [
     "enumerate_patterns",
     "optimal_set",
     "prune",
+    "sample_convolutional_gates",
     "sample_gates",
+    "sample_quantile_gates",
+    "sample_sparse_gates",
     "show_versions",
     "solve",
     "solve_group_lasso",

@@ -16,7 +16,7 @@ PYTHON_LAYERS = [
     ["_validation", "_files", "_extras"],
     ["_threads", "_paths", "losses"],
     ["arrangements", "_layers"],
-    ["_torch", "_onnx", "_summary"],
+    ["gate_samplers", "_torch", "_onnx", "_summary"],
     ["network"],
     ["results"],
     ["_problem"],
