@@ -4,13 +4,15 @@ import importlib
 from typing import Any
 
 
-def import_extra(name: str) -> Any:
-    """Return a package that the extra of its name installs."""
+def import_extra(name: str, extra: str | None = None) -> Any:
+    """Return a module that an extra installs; the extra has the module's name if not given."""
+    package = name.partition(".")[0]
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        if error.name != name:  # the package is there, and broken: its own message says more
+        if error.name not in (name, package):  # it is there, and broken: its own message says more
             raise
         raise ImportError(
-            f"{name} is not installed: python -m pip install 'cvxnn[{name}]'", name=name
+            f"{package} is not installed: python -m pip install 'cvxnn[{extra or package}]'",
+            name=package,
         ) from error

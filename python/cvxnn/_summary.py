@@ -1,8 +1,10 @@
 """A network at a glance."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cvxnn._layers import Layers
+from cvxnn._validation import Float
 
 _SHOWN = 5  # neurons
 _HEAD = ("neuron", "size", "input norm", "output norm", "inputs used")
@@ -39,14 +41,18 @@ def _facts(network: Layers) -> list[str]:
     return [*facts, f"largest neurons, {shown} of {network.width}:"] if shown else facts
 
 
-def _neurons(network: Layers) -> list[tuple[str, ...]]:
-    """Return number, size, norms and inputs of the largest neurons; size is free of scaling."""
-    weights = network.coefs_[0]
-    inner = np.linalg.norm(np.vstack([weights, network.intercepts_[0]]), axis=0)
+def largest_first(network: Layers) -> tuple[NDArray[np.int64], Float, Float]:
+    """Return the neurons by size, which is free of scaling, and all input and output norms."""
+    inner = np.linalg.norm(np.vstack([network.coefs_[0], network.intercepts_[0]]), axis=0)
     outer = np.linalg.norm(network.coefs_[1], axis=1)
-    used = np.count_nonzero(weights, axis=0)
-    order = np.argsort(-inner * outer, kind="stable")[:_SHOWN]
+    return np.argsort(-inner * outer, kind="stable"), inner, outer
+
+
+def _neurons(network: Layers) -> list[tuple[str, ...]]:
+    """Return number, size, norms and inputs of the largest neurons."""
+    order, inner, outer = largest_first(network)
+    used = np.count_nonzero(network.coefs_[0], axis=0)
     return [
         (f"{j}", f"{inner[j] * outer[j]:.4g}", f"{inner[j]:.4g}", f"{outer[j]:.4g}", f"{used[j]}")
-        for j in order
+        for j in order[:_SHOWN]
     ]

@@ -138,8 +138,7 @@ class OptimalSet:
     def is_unique(self) -> bool:
         """Whether there is one optimal network, up to splitting and permuting its neurons."""
         ranges = self.ranges()
-        total = ranges[:, 1].sum()
-        return bool((np.ptp(ranges, axis=1) <= _NO_MASS * total + 1e-7 * ranges[:, 1]).all())
+        return bool(is_negligible(np.ptp(ranges, axis=1), ranges).all())
 
     def network(self, masses: ArrayLike) -> Network:
         """Return the network of these masses, one balanced neuron a ray with positive mass.
@@ -172,6 +171,13 @@ class OptimalSet:
             gates=self.result.patterns.gates[:, self.active_set[used]] if gated else None,
             skip=None if skip is None else skip[:, None],
         )
+
+
+def is_negligible(masses: Float, ranges: Float) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Return which masses (n_rays,) are none, to the rounding of the ranges (n_rays, 2)."""
+    slack = _NO_MASS * ranges[:, 1].sum() + 1e-7 * ranges[:, 1]
+    none: np.ndarray[tuple[int], np.dtype[np.bool_]] = masses <= slack
+    return none
 
 
 def optimal_set(
