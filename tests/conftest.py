@@ -12,6 +12,8 @@ import pytest
 
 import cvxnn
 
+os.environ.setdefault("MPLBACKEND", "Agg")  # pictures without a display
+
 
 @dataclass(frozen=True)
 class Problem:

@@ -1,5 +1,6 @@
 """Neural networks trained to certified global optimality by convex optimisation."""
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from cvxnn.arrangements import (
@@ -31,6 +32,7 @@ from cvxnn.results import (
 )
 
 if TYPE_CHECKING:
+    from cvxnn import plot as plot
     from cvxnn.estimators import (
         ReLUClassifier,
         ReLUClassifierCV,
@@ -83,8 +85,10 @@ def __getattr__(name: str) -> Any:
         from cvxnn import estimators
 
         return getattr(estimators, name)
+    if name == "plot":  # a module that only those who draw wait for
+        return importlib.import_module("cvxnn.plot")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_ESTIMATORS])
+    return sorted({*globals(), *_ESTIMATORS, "plot"})

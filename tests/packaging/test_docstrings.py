@@ -23,6 +23,7 @@ MODULES = [
 ]
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 FUNCTIONS = [name for name in cvxnn.__all__ if inspect.isfunction(getattr(cvxnn, name))]
+PICTURES = [f"plot.{name}" for name in cvxnn.plot.__all__]
 # What the library returns or passes on: nobody else makes one.
 RECORDS = [
     "Certificate",
@@ -86,7 +87,7 @@ def test_every_public_name_is_covered():
     assert sorted([*FUNCTIONS, *RECORDS, *CLASSES, "ConvergenceWarning"]) == cvxnn.__all__
 
 
-@pytest.mark.parametrize("path", [*cvxnn.__all__, *METHODS])
+@pytest.mark.parametrize("path", [*cvxnn.__all__, *PICTURES, *METHODS])
 def test_summary(path):
     summary = sections(find(path).__doc__)["Summary"]
     first = summary.splitlines()[0]
@@ -94,7 +95,7 @@ def test_summary(path):
     assert first.endswith(".")
 
 
-@pytest.mark.parametrize("path", [*FUNCTIONS, *METHODS])
+@pytest.mark.parametrize("path", [*FUNCTIONS, *PICTURES, *METHODS])
 def test_functions_and_methods(path):
     function = find(path)
     signature = inspect.signature(function)
@@ -105,7 +106,7 @@ def test_functions_and_methods(path):
         assert ("Returns" in found) or not parameters
 
 
-@pytest.mark.parametrize("name", [*FUNCTIONS, *CLASSES])
+@pytest.mark.parametrize("name", [*FUNCTIONS, *PICTURES, *CLASSES])
 def test_examples_of_what_users_call(name):
     assert ">>> " in sections(find(name).__doc__)["Examples"]
 

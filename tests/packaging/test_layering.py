@@ -36,6 +36,9 @@ PYTHON_LAYERS = [
     ["estimators._classifier", "estimators._regressor", "estimators._cross_validation"],
     ["estimators._classifier_cv", "estimators._regressor_cv"],
     ["estimators"],
+    ["plot._axes"],
+    ["plot._networks", "plot._optimal_sets", "plot._solves"],
+    ["plot"],
     [""],  # cvxnn/__init__.py
     ["demo"],
     ["__main__"],
@@ -67,7 +70,7 @@ CPP_LAYERS = [
 ]
 
 HEAVY = {"sklearn", "matplotlib", "pandas", "scipy", "joblib", "torch", "onnx"}
-MAY_BE_HEAVY = {"demo", "__main__", "estimators", "_torch"}
+MAY_BE_HEAVY = {"demo", "__main__", "estimators", "_torch", "plot"}
 
 
 def ranks(layers):
