@@ -18,6 +18,7 @@ from sklearn.preprocessing import StandardScaler
 
 from cvxnn.estimators import ReLUClassifier
 from cvxnn.network import Network
+from cvxnn.plot import plot_convergence
 from cvxnn.results import IterationInfo
 
 DATA_SETS: dict[str, Callable[..., Any]] = {
@@ -106,19 +107,8 @@ def draw(histories: dict[str, list[list[IterationInfo]]], path: Path) -> None:
         figure.subplots(1, len(histories)), histories.items(), strict=True
     ):
         for k, run in enumerate(runs):
-            seconds = [1e3 * info.elapsed for info in run]
-            axes.plot(seconds, [info.primal for info in run], f"C{k}-o", markersize=3)
-            axes.plot(seconds, [info.dual for info in run], f"C{k}--^", markersize=3)
-        axes.plot([], [], "k-o", markersize=3, label="objective")
-        axes.plot([], [], "k--^", markersize=3, label="lower bound")
-        axes.set(
-            title=name + (", one colour a class" if len(runs) > 1 else ""),
-            xlabel="milliseconds",
-            ylabel="training objective",
-            xscale="log",
-            yscale="log",
-        )
-        axes.legend()
+            plot_convergence(run, color=f"C{k}", ax=axes)
+        axes.set_title(name + (", one colour a class" if len(runs) > 1 else ""))
     figure.savefig(path, dpi=120)
 
 
