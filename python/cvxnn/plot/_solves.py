@@ -27,7 +27,8 @@ def plot_convergence(
 ) -> "Axes":
     """Draw objective and lower bound, or the relative gap, against time.
 
-    Time is logarithmic, and so is the other axis if all values are positive.
+    Time is logarithmic, and so is the other axis if all values are positive. It counts from the
+    start of the call: that of the later results of a path includes the earlier ones.
 
     Parameters
     ----------
