@@ -38,7 +38,7 @@ def plot_optimal_set(optimal_set: OptimalSet, *, ax: "Axes | None" = None) -> "A
     TypeError
         If an argument has another type.
     RuntimeError
-        If the polytope is empty to float64: solve to a smaller gap.
+        If the rays do not reach the fit: solve to a smaller gap.
 
     References
     ----------
