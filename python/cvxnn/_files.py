@@ -15,6 +15,7 @@ _FORMAT_VERSION = 1
 _STORED = {
     *("format", "version", "activation", "coefs_0", "coefs_1", "intercepts_0", "intercepts_1"),
     *("penalty_weights", "gates", "gate_intercepts", "skip"),
+    "metadata",  # of the command line: labels, names of features; a network needs none of it
 }
 # What numpy and zipfile raise on broken archives.
 _UNREADABLE = (OSError, ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile)

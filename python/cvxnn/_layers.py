@@ -1,9 +1,10 @@
 """What a two-layer network computes, and what its training minimises."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from cvxnn._ext import core
 from cvxnn._threads import effective_threads
@@ -198,3 +199,12 @@ def named_arrays(network: Layers) -> dict[str, Float]:
         "skip": network.skip_,
     }
     return {name: array for name, array in arrays.items() if array is not None}
+
+
+def stored_arrays(network: Layers) -> dict[str, NDArray[Any]]:
+    """Return what a file of the network holds, by name."""
+    return {
+        "activation": np.array(network.activation),
+        "penalty_weights": network.penalty_weights_,
+        **named_arrays(network),
+    }

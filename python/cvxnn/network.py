@@ -3,12 +3,11 @@
 import os
 from typing import Any
 
-import numpy as np
 from numpy.typing import DTypeLike
 
 from cvxnn._extras import import_extra
 from cvxnn._files import read_network, write_atomically, write_network
-from cvxnn._layers import Layers, named_arrays
+from cvxnn._layers import Layers, stored_arrays
 from cvxnn._onnx import to_model
 from cvxnn._summary import as_html, as_text
 
@@ -73,12 +72,7 @@ class Network(Layers):
         path : str or path-like
             Name of the file, used as it is.
         """
-        arrays = {
-            "activation": np.array(self.activation),
-            "penalty_weights": self.penalty_weights_,
-            **named_arrays(self),
-        }
-        write_network(path, arrays)
+        write_network(path, stored_arrays(self))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Network":
