@@ -40,7 +40,10 @@ PYTHON_LAYERS = [
     ["plot._networks", "plot._optimal_sets", "plot._solves"],
     ["plot"],
     [""],  # cvxnn/__init__.py
-    ["demo"],
+    ["demo", "cli._data", "cli._models", "cli._progress"],
+    ["cli._commands"],
+    ["cli._parser"],
+    ["cli"],
     ["__main__"],
 ]
 # Deferred to a call: the version of the package, and networks from other libraries.
@@ -70,7 +73,7 @@ CPP_LAYERS = [
 ]
 
 HEAVY = {"sklearn", "matplotlib", "pandas", "scipy", "joblib", "torch", "onnx"}
-MAY_BE_HEAVY = {"demo", "__main__", "estimators", "_torch", "plot"}
+MAY_BE_HEAVY = {"demo", "cli", "estimators", "_torch", "plot"}
 
 
 def ranks(layers):
