@@ -1,6 +1,8 @@
 """What the commands do: each takes the parsed arguments and returns the exit status."""
 
 import argparse
+import csv
+import io
 import json
 import sys
 import warnings
@@ -272,10 +274,13 @@ def _write_predictions(path: Path, values: Any) -> None:
     if path.suffix == ".npz":
         write_atomically(path, lambda file: np.savez(file, y=values))
         return
-    n_columns = 1 if values.ndim == 1 else values.shape[1]
-    head = ",".join(f"y{j}" for j in range(n_columns)) if n_columns > 1 else "y"
-    text = "\n".join([head, *prediction_lines(values), ""])
-    write_atomically(path, lambda file: file.write(text.encode()))
+    rows = values.reshape(len(values), -1)
+    head = [f"y{j}" for j in range(rows.shape[1])] if rows.shape[1] > 1 else ["y"]
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(
+        [head, *rows.tolist()]
+    )  # labels may need quotes
+    write_atomically(path, lambda file: file.write(text.getvalue().encode()))
 
 
 def _write_state_dict(path: Path, network: Network, dtype: str) -> None:
