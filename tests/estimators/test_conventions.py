@@ -26,6 +26,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarn
         cvxnn.ReLUClassifier(**SMALL, class_weight="balanced", warm_start=True),
         cvxnn.ReLURegressor(n_patterns=10, n_threads=1, activation="relu", warm_start=True),
         cvxnn.ReLUClassifier(n_patterns=10, n_threads=1, loss="softmax", alpha=0.02, tol=1e-3),
+        cvxnn.ReLURegressor(**SMALL, gates="quantile"),
+        cvxnn.ReLUClassifier(**SMALL, gates="feature_sparse"),
         cvxnn.ReLURegressorCV(**SHORT),
         cvxnn.ReLURegressorCV(**SHORT, loss="huber", selection="one_standard_error", n_jobs=2),
         cvxnn.ReLURegressorCV(**SHORT, standardize=False, scoring="r2"),

@@ -2,8 +2,8 @@
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,18 +14,24 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from cvxnn._adaptive import AdaptiveProgram
 from cvxnn._problem import PENALTIES, Callback, make_problem
 from cvxnn._programs import ACTIVATIONS, PatternProgram
-from cvxnn._validation import Data, Float, check_choice, check_count, check_data
+from cvxnn._validation import Data, Float, check_choice, check_count, check_data, check_gates
 from cvxnn.arrangements import (
     PatternSet,
     RandomState,
     activation_patterns,
     enumerate_patterns,
+    generator,
     sample_gates,
 )
 from cvxnn.estimators._columns import Columns, Standardizer
+from cvxnn.gate_samplers import sample_quantile_gates, sample_sparse_gates
 from cvxnn.losses import Huber
 from cvxnn.results import SolveResult
 
+Gates: TypeAlias = ArrayLike | Callable[[Data, int, np.random.Generator], ArrayLike] | None
+
+_SAMPLERS = ("feature_sparse", "quantile")
+_ORDER = 2  # of gates="feature_sparse"
 _STARTS = 100  # of a round of patterns="adaptive"
 
 
@@ -43,7 +49,7 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         penalty: str | None,
         patterns: str,
         n_patterns: int,
-        gates: ArrayLike | None,
+        gates: Gates,
         fit_intercept: bool,
         standardize: bool,
         tol: float,
@@ -81,6 +87,12 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         check_choice(self.patterns, "patterns", ("sample", "exact", "adaptive"))
         if self.patterns != "sample" and self.gates is not None:
             raise ValueError(f"gates belong to patterns='sample', got {self.patterns!r}")
+        if isinstance(self.gates, str):
+            check_choice(self.gates, "gates", _SAMPLERS)
+        if isinstance(self.gates, str) and self.gates == "quantile" and not self.fit_intercept:
+            raise ValueError(
+                "gates='quantile' are made by their bias: they need fit_intercept=True"
+            )
         if self.patterns == "adaptive" and self.activation != "relu":
             raise ValueError("patterns='adaptive' needs activation='relu'")
         if self.penalty is not None:
@@ -116,10 +128,34 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
     def _make_patterns(self, data: Data, random_state: RandomState) -> PatternSet:
         if self.patterns == "exact":
             return enumerate_patterns(data, n_threads=self.n_threads)
-        gates = self.gates
-        if gates is None:
-            gates = sample_gates(data.shape[1], self.n_patterns, random_state=random_state)
+        gates = self._make_gates(data, self.n_patterns, random_state)
         return activation_patterns(data, gates, n_threads=self.n_threads)
+
+    def _make_gates(self, data: Data, n_gates: int, random_state: RandomState) -> ArrayLike:
+        """Return own gates, or `n_gates` that are sampled on standardised data."""
+        n_columns = data.shape[1]
+        n_features = n_columns - self.fit_intercept
+        if self.gates is None:
+            return sample_gates(n_columns, n_gates, random_state=random_state)
+        if isinstance(self.gates, str) and self.gates == "feature_sparse":
+            return sample_sparse_gates(
+                n_features,
+                n_gates,
+                order=min(_ORDER, n_features),
+                bias=self.fit_intercept,
+                random_state=random_state,
+            )
+        if isinstance(self.gates, str):
+            return sample_quantile_gates(data[:, :n_features], n_gates, random_state=random_state)
+        if not callable(self.gates):
+            return self.gates
+        gates = check_gates(self.gates(data, n_gates, generator(random_state)), n_columns)
+        if gates.shape[1] != n_gates:
+            raise ValueError(
+                f"gates must return as many gates as it is asked for, {n_gates}, "
+                f"got {gates.shape[1]}"
+            )
+        return gates
 
     def _columns(
         self, X: Data, y: NDArray[Any], weight: Float, random_state: RandomState

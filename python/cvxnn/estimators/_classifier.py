@@ -14,7 +14,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from cvxnn._problem import Callback
 from cvxnn._validation import Data, Float, check_positive
 from cvxnn.arrangements import RandomState
-from cvxnn.estimators._base import ReLUEstimator
+from cvxnn.estimators._base import Gates, ReLUEstimator
 from cvxnn.estimators._columns import Standardizer, canonical_rows
 
 
@@ -40,9 +40,15 @@ class ReLUClassifier(ClassifierMixin, ReLUEstimator):
         one network to all classes, by that penalty of `solve`: for ``gated_relu``, and slower.
     n_patterns : int, default=500
         Number of gates to sample, for ``patterns="sample"``; distinct patterns may be fewer.
-    gates : array-like of shape (n_features [+ 1], n_gates) or None, default=None
-        Own gates on the standardised inputs instead, the last row for the constant column that
-        ``fit_intercept`` appends.
+    gates : {'feature_sparse', 'quantile'}, callable, array-like or None, default=None
+        How to sample gates on the standardised inputs, for ``patterns="sample"``: None for Gaussian
+        ones (`sample_gates`), ``feature_sparse`` for those of one or two features and a bias
+        (`sample_sparse_gates`), ``quantile`` for those that pass through the data at a random
+        quantile (`sample_quantile_gates`, needs ``fit_intercept``). A callable
+        ``gates(X, n_patterns, rng)`` gets the standardised inputs, with the constant column last
+        that ``fit_intercept`` appends, and a numpy Generator; it returns an array of shape
+        (n_features [+ 1], n_patterns). An array of shape (n_features [+ 1], n_gates) is taken as it
+        is; ``n_patterns`` then has no effect.
     fit_intercept : bool, default=True
         Use a hidden bias (regularised, part of the gates) and a free output intercept.
     standardize : bool, default=True
@@ -121,7 +127,7 @@ class ReLUClassifier(ClassifierMixin, ReLUEstimator):
         penalty: str | None = None,
         patterns: str = "sample",
         n_patterns: int = 500,
-        gates: ArrayLike | None = None,
+        gates: Gates = None,
         fit_intercept: bool = True,
         standardize: bool = True,
         class_weight: Mapping[Any, float] | str | None = None,

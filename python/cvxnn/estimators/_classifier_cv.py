@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cvxnn._validation import Float
 from cvxnn.arrangements import RandomState
+from cvxnn.estimators._base import Gates
 from cvxnn.estimators._classifier import ReLUClassifier
 from cvxnn.estimators._cross_validation import CrossValidatedEstimator, Scoring, Splitter
 
@@ -103,7 +104,7 @@ class ReLUClassifierCV(CrossValidatedEstimator, ReLUClassifier):
         penalty: str | None = None,
         patterns: str = "sample",
         n_patterns: int = 500,
-        gates: ArrayLike | None = None,
+        gates: Gates = None,
         fit_intercept: bool = True,
         standardize: bool = True,
         class_weight: Mapping[Any, float] | str | None = None,

@@ -6,6 +6,7 @@ from numpy.typing import ArrayLike
 
 from cvxnn._validation import Float
 from cvxnn.arrangements import RandomState
+from cvxnn.estimators._base import Gates
 from cvxnn.estimators._cross_validation import CrossValidatedEstimator, Scoring, Splitter
 from cvxnn.estimators._regressor import ReLURegressor
 from cvxnn.losses import Huber
@@ -102,7 +103,7 @@ class ReLURegressorCV(CrossValidatedEstimator, ReLURegressor):
         penalty: str | None = None,
         patterns: str = "sample",
         n_patterns: int = 500,
-        gates: ArrayLike | None = None,
+        gates: Gates = None,
         fit_intercept: bool = True,
         standardize: bool = True,
         tol: float = 1e-4,
