@@ -31,7 +31,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarn
         cvxnn.ReLURegressorCV(**SHORT),
         cvxnn.ReLURegressorCV(**SHORT, loss="huber", selection="one_standard_error", n_jobs=2),
         cvxnn.ReLURegressorCV(**SHORT, standardize=False, scoring="r2"),
-        cvxnn.ReLUClassifierCV(**SHORT),
+        cvxnn.ReLUClassifierCV(**{**SHORT, "n_patterns": [20, 40]}),
         cvxnn.ReLUClassifierCV(**SHORT, scoring="neg_log_loss", class_weight="balanced"),
         cvxnn.ReLUClassifierCV(**SHORT, loss="squared_hinge", alphas=[0.1, 0.01], n_jobs=2),
     ]

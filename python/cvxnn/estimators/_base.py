@@ -48,7 +48,7 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         loss: str | Huber,
         penalty: str | None,
         patterns: str,
-        n_patterns: int,
+        n_patterns: int | Sequence[int],
         gates: Gates,
         fit_intercept: bool,
         standardize: bool,
@@ -63,7 +63,7 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         self.loss = loss
         self.penalty = penalty
         self.patterns = patterns
-        self.n_patterns = n_patterns
+        self.n_patterns: Any = n_patterns  # a sequence where the number is chosen
         self.gates = gates
         self.fit_intercept = fit_intercept
         self.standardize = standardize
@@ -102,7 +102,11 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
                 "networks that share their neurons among outputs (a penalty, or loss='softmax') "
                 f"need activation='gated_relu', got {self.activation!r}"
             )
-        check_count(self.n_patterns, "n_patterns")
+        self._pattern_counts()
+
+    def _pattern_counts(self) -> list[int]:
+        """Return the numbers of patterns to fit with, checked."""
+        return [check_count(self.n_patterns, "n_patterns")]
 
     @property
     def _joint(self) -> bool:
@@ -125,10 +129,14 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
             raise ValueError("sample_weight must have a positive entry, got zeros only")
         return data, values, weight
 
-    def _make_patterns(self, data: Data, random_state: RandomState) -> PatternSet:
+    def _make_patterns(
+        self, data: Data, random_state: RandomState, n_patterns: int | None
+    ) -> PatternSet:
         if self.patterns == "exact":
             return enumerate_patterns(data, n_threads=self.n_threads)
-        gates = self._make_gates(data, self.n_patterns, random_state)
+        gates = self._make_gates(data, max(self._pattern_counts()), random_state)
+        if n_patterns is not None:
+            gates = np.asarray(gates)[:, :n_patterns]
         return activation_patterns(data, gates, n_threads=self.n_threads)
 
     def _make_gates(self, data: Data, n_gates: int, random_state: RandomState) -> ArrayLike:
@@ -158,16 +166,21 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         return gates
 
     def _columns(
-        self, X: Data, y: NDArray[Any], weight: Float, random_state: RandomState
+        self,
+        X: Data,
+        y: NDArray[Any],
+        weight: Float,
+        random_state: RandomState,
+        n_patterns: int | None = None,
     ) -> Columns:
-        """Return the programs of checked data."""
+        """Return the programs of checked data, over the first `n_patterns` gates or all."""
         X, targets, weight, target_map = self._encode(X, y, weight)
         input_map = Standardizer(
             X, weight, center=self.standardize and self.fit_intercept, scale=self.standardize
         )
         data = input_map.transform(X, constant_column=self.fit_intercept)
         adaptive = self.patterns == "adaptive"
-        patterns = None if adaptive else self._make_patterns(data, random_state)
+        patterns = None if adaptive else self._make_patterns(data, random_state, n_patterns)
         problems = [
             make_problem(
                 data,

@@ -1,6 +1,6 @@
 """Classification with a choice of alpha."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -38,10 +38,15 @@ class ReLUClassifierCV(CrossValidatedEstimator, ReLUClassifier):
         accuracy.
     selection : {'best', 'one_standard_error'}, default='best'
         Take the alpha of the best mean score, the largest of several; or the largest whose mean
-        is within one standard error of it, for a smaller network.
+        is within one standard error of it, for a smaller network. Of several numbers of patterns
+        either rule takes the fewest first, then the largest alpha.
     n_jobs : int or None, default=None
         Folds at a time, in threads; None is 1 unless joblib's ``parallel_config`` says otherwise.
-    activation, loss, penalty, patterns, n_patterns, gates, fit_intercept, standardize, class_weight
+    n_patterns : int or sequence of int, default=500
+        As for `ReLUClassifier`; or several numbers, for ``patterns="sample"`` without an
+        array of gates: the pair of alpha and number is chosen. Fewer patterns are those of the
+        first gates of one sample, and all numbers have the same alphas.
+    activation, loss, penalty, patterns, gates, fit_intercept, standardize, class_weight
         As for `ReLUClassifier`.
     tol, max_iter
         As for `ReLUClassifier`, on folds too.
@@ -61,8 +66,11 @@ class ReLUClassifierCV(CrossValidatedEstimator, ReLUClassifier):
         All of them, descending.
     best_index_ : int
         Index of the chosen one.
-    score_path_ : ndarray of shape (n_alphas, n_folds)
-        Scores of the held-out parts; NaN where ``time_limit`` ended a path.
+    best_n_patterns_ : int
+        The chosen ``n_patterns``; ``n_patterns_`` counts the distinct ones.
+    score_path_ : ndarray of shape (n_alphas, n_folds) or (n_numbers, n_alphas, n_folds)
+        Scores of the held-out parts; NaN where ``time_limit`` ended a path. The leading axis is
+        for a sequence ``n_patterns``, in its order.
     classes_ : ndarray of shape (n_classes,)
         The labels.
     network_, coefs_, intercepts_, gates_
@@ -103,7 +111,7 @@ class ReLUClassifierCV(CrossValidatedEstimator, ReLUClassifier):
         loss: str = "logistic",
         penalty: str | None = None,
         patterns: str = "sample",
-        n_patterns: int = 500,
+        n_patterns: int | Sequence[int] = 500,
         gates: Gates = None,
         fit_intercept: bool = True,
         standardize: bool = True,

@@ -1,9 +1,9 @@
-"""The choice of alpha by cross-validation: one path a fold, over the same alphas."""
+"""The choice of alpha, and of the number of patterns, by cross-validation: paths on the folds."""
 
 import numbers
 import time
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -22,7 +22,7 @@ from sklearn.utils.validation import _check_method_params
 from cvxnn._paths import path_alphas
 from cvxnn._problem import shown_log
 from cvxnn._threads import effective_threads
-from cvxnn._validation import Data, Float, check_choice
+from cvxnn._validation import Data, Float, check_choice, check_count
 from cvxnn.arrangements import RandomState, generator
 from cvxnn.estimators._base import ReLUEstimator
 from cvxnn.results import IterationInfo
@@ -68,7 +68,7 @@ class CrossValidatedEstimator(ReLUEstimator):
         sample_weight: ArrayLike | None = None,
         **params: Any,
     ) -> "Self":
-        """Choose alpha by cross-validation and fit the network to all samples.
+        """Choose alpha, and `n_patterns` if several, and fit the network to all samples.
 
         Parameters
         ----------
@@ -97,18 +97,42 @@ class CrossValidatedEstimator(ReLUEstimator):
         routed = self._routed(self._score_weight(values, weight, sample_weight), params)
         folds = self._folds(data, values, weight, routed["splitter"]["split"])
         seed = _fixed(self.random_state)
-        columns = self._columns(data, values, weight, seed)
+        counts = self._pattern_counts()
+        columns = self._columns(data, values, weight, seed)  # of all gates: the largest alpha_max
         self.alphas_ = path_alphas(
             lambda: columns.alpha_max(self.n_threads), self.n_alphas, self.eps, self.alphas
         )
         with shown_log(self.verbose):
-            self.score_path_ = self._score_folds(
-                data, values, weight, folds, seed, routed["scorer"]["score"]
-            )
-        self.best_index_ = choose(self.score_path_, self.selection)
+            scores = self._score_folds(data, values, weight, folds, seed, routed["scorer"]["score"])
+        self.score_path_ = scores if self._several_counts else scores[0]
+        # Fewest patterns first, then the largest alpha: the order in which rows are preferred.
+        order = np.argsort(counts, kind="stable")
+        best = choose(scores[order].reshape(-1, len(folds)), self.selection)
+        self.best_index_ = best % len(self.alphas_)
         self.alpha_ = float(self.alphas_[self.best_index_])
+        self.best_n_patterns_ = counts[order[best // len(self.alphas_)]]
+        if self.best_n_patterns_ < max(counts):
+            columns = self._columns(data, values, weight, seed, self.best_n_patterns_)
         self._solve(columns, self.alpha_)
         return self
+
+    @property
+    def _several_counts(self) -> bool:
+        return isinstance(self.n_patterns, Sequence) or np.ndim(self.n_patterns) > 0
+
+    def _pattern_counts(self) -> list[int]:
+        if not self._several_counts:
+            return super()._pattern_counts()
+        counts = [check_count(count, "n_patterns") for count in self.n_patterns]
+        if not counts:
+            raise ValueError("n_patterns must have at least one number, got an empty sequence")
+        given = self.gates is not None and not (isinstance(self.gates, str) or callable(self.gates))
+        if self.patterns != "sample" or given:
+            raise ValueError(
+                "several n_patterns need gates that are sampled, got "
+                + ("an array of gates" if given else f"patterns={self.patterns!r}")
+            )
+        return counts
 
     def _score_weight(
         self,
@@ -150,7 +174,7 @@ class CrossValidatedEstimator(ReLUEstimator):
         seed: RandomState,
         score_params: dict[str, Any],
     ) -> Float:
-        """Return the score of each alpha, a row, on each fold, a column."""
+        """Return the scores, an array of shape (number of counts, n_alphas, n_folds)."""
         jobs = min(effective_n_jobs(self.n_jobs), len(folds))
         n_threads = max(1, effective_threads(self.n_threads) // jobs)
         scorer, stop = self._scorer(), _Stop()
@@ -179,7 +203,7 @@ class CrossValidatedEstimator(ReLUEstimator):
                 ConvergenceWarning,
                 stacklevel=3,
             )
-        return np.column_stack([scores for scores, _ in scored])
+        return np.stack([scores for scores, _ in scored], axis=-1)
 
     def _fold_model(self, n_threads: int, seed: RandomState) -> "Self":
         parameters = {**self.get_params(deep=False), "n_threads": n_threads, "random_state": seed}
@@ -263,24 +287,30 @@ def _score_fold(
     score_params: dict[str, Any],
     stop: _Stop,
 ) -> tuple[Float, int]:
-    """Return the scores along the path of one fold, and how many alphas did not finish."""
+    """Return the scores of one fold, a row a number of patterns, and how many did not finish."""
+    counts = model._pattern_counts()
+    scores = np.full((len(counts), len(alphas)), np.nan)
+    unfinished = scores.size
     stop.running.append(None)
     try:
-        columns = model._columns(*training, model.random_state)
-        path = columns.solve(alphas, columns.starts_from([]), callback=stop, **model._settings())
+        for row, count in zip(scores, counts, strict=True):
+            if stop.stopped:
+                break
+            first = count if count < max(counts) else None
+            columns = model._columns(*training, model.random_state, first)
+            start = columns.starts_from([])
+            path = columns.solve(alphas, start, callback=stop, **model._settings())
+            for k, results in enumerate(path):
+                model.network_ = columns.network(results)
+                row[k] = scorer(model, *held_out, **score_params)
+                unfinished -= all(result.status == "optimal" for result in results)
     finally:
         stop.running.pop()
-    scores = np.full(len(alphas), np.nan)
-    finished = 0
-    for k, results in enumerate(path):
-        model.network_ = columns.network(results)
-        scores[k] = scorer(model, *held_out, **score_params)
-        finished += all(result.status == "optimal" for result in results)
-    return scores, len(alphas) - finished
+    return scores, unfinished
 
 
 def choose(score_path: Float, selection: str) -> int:
-    """Return the row to take, the largest alpha of those that the rule does not tell apart."""
+    """Return the row to take, the first of those that the rule does not tell apart."""
     means = score_path.mean(axis=1)
     if np.isnan(means).all():
         raise ValueError(
