@@ -18,8 +18,9 @@ class ReLURegressorCV(CrossValidatedEstimator, ReLURegressor):
 
     On the training part of each fold the path of all alphas is solved, each alpha from the one
     before, with a standardisation of its own: nothing of the held-out part leaks in. All folds have
-    the same gates and the same alphas, down from the largest that matters on all samples. The
-    network is then fitted to all samples, as `ReLURegressor` with ``alpha_`` does.
+    the same alphas, down from the largest that matters on all samples, and the same gates, but for
+    those that a sampler reads off the rows. The network is then fitted to all samples, as
+    `ReLURegressor` with ``alpha_`` does.
 
     Parameters
     ----------
