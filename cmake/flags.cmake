@@ -15,7 +15,7 @@ if(CVXNN_WERROR)
 endif()
 if(CVXNN_SANITIZE)
   list(JOIN CVXNN_SANITIZE "," _cvxnn_sanitizers)
-  # Null and misaligned vector accesses fault by themselves: looking for them costs builds a sixth of their time.
+  # Null and misaligned vector accesses fault by themselves, and looking for them slows builds.
   target_compile_options(
     cvxnn_flags INTERFACE -fsanitize=${_cvxnn_sanitizers} -fno-sanitize=null,alignment
                           -fno-omit-frame-pointer -fno-sanitize-recover=all)

@@ -1,6 +1,7 @@
 """All optimal networks of a convex program."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -53,6 +54,7 @@ class OptimalSet:
         """Number of rays."""
         return int(self.images.shape[1])
 
+    @cached_property
     def _equations(self) -> tuple[Float, Float]:
         """Return independent equations of the polytope, which some masses >= 0 satisfy.
 
@@ -73,7 +75,7 @@ class OptimalSet:
     @property
     def rank(self) -> int:
         """Rank of the images: the width of a minimal network is at most this."""
-        return len(self._equations()[0])
+        return len(self._equations[0])
 
     def select(self, costs: ArrayLike) -> Float:
         """Return the masses of the optimum with the least ``costs @ masses``, a vertex.
@@ -99,7 +101,7 @@ class OptimalSet:
         values = check_vector(costs, "costs", self.n_rays, "n_rays")
         if self.n_rays == 0:
             return np.zeros(0)
-        A, b = self._equations()
+        A, b = self._equations
         size = np.abs(b).max(initial=0.0) or 1.0
         found = linprog(values, A_eq=A, b_eq=b / size, bounds=(0.0, None))
         if found.status != 0:
@@ -113,7 +115,7 @@ class OptimalSet:
 
         if self.n_rays == 0:
             return np.zeros(0)
-        A, b = self._equations()
+        A, b = self._equations
         start = self.select(np.zeros(self.n_rays))
         size = start.max(initial=0.0) or 1.0
         found = minimize(

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import numpy as np
+import onnxruntime
 import pytest
 
 import cvxnn
@@ -246,7 +247,6 @@ def test_unfinished_fits_leave_a_model_and_say_so(table, tmp_path, run):
 
 
 def test_onnx_export(regression, data, tmp_path, run):
-    onnxruntime = pytest.importorskip("onnxruntime")
     assert run("export", regression, "-o", tmp_path / "m.onnx") == (0, "", "")
     session = onnxruntime.InferenceSession(tmp_path / "m.onnx")
     found = session.run(None, {"X": data[0]})[0][:, 0]
@@ -254,7 +254,7 @@ def test_onnx_export(regression, data, tmp_path, run):
 
 
 def test_torch_export(regression, data, tmp_path, run):
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="torch, several GB, is not in the extra test")
     assert run("export", regression, "-o", tmp_path / "m.pt") == (0, "", "")
     back = cvxnn.Network.from_torch(torch.load(tmp_path / "m.pt"))
     assert np.allclose(back.predict(data[0]), cvxnn.Network.load(regression).predict(data[0]))

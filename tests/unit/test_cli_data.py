@@ -4,6 +4,7 @@ import os
 import sys
 
 import numpy as np
+import polars as pl
 import pytest
 
 import cvxnn
@@ -64,19 +65,18 @@ def test_npz(tmp_path, fit, names, options):
 
 
 def test_parquet(tmp_path, fit):
-    polars = pytest.importorskip("polars")
-    frame = polars.DataFrame({"a": X[:, 0], "t": Y, "b": X[:, 1]})
+    frame = pl.DataFrame({"a": X[:, 0], "t": Y, "b": X[:, 1]})
     frame.write_parquet(tmp_path / "d.parquet")
     assert fit(tmp_path / "d.parquet", "--target", "t") == (0, "")
     found = cvxnn.Network.load(tmp_path / "model").predict(X)
     assert np.array_equal(found, expected_outputs())
-    labels = polars.Series(["no", "yes"] * 10)
+    labels = pl.Series(["no", "yes"] * 10)
     frame.with_columns(t=labels).write_parquet(tmp_path / "d.parquet")
     assert fit(tmp_path / "d.parquet", "--target", "t", task="classification")[0] == 0
     assert "'t' is not numeric" in refused(fit, tmp_path / "d.parquet", "--target", "t")
     frame.with_columns(b=labels).write_parquet(tmp_path / "d.parquet")
     assert "'b' is not numeric" in refused(fit, tmp_path / "d.parquet", "--target", "t")
-    frame.with_columns(b=polars.Series([None] + [1.0] * 19)).write_parquet(tmp_path / "d.parquet")
+    frame.with_columns(b=pl.Series([None] + [1.0] * 19)).write_parquet(tmp_path / "d.parquet")
     assert "row 0: column 'b'" in refused(fit, tmp_path / "d.parquet", "--target", "t")
     (tmp_path / "d.parquet").write_bytes(b"PAR1 no more")
     assert "not a readable Parquet file" in refused(fit, tmp_path / "d.parquet", "--target", "t")

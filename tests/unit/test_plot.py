@@ -78,6 +78,21 @@ def test_drawing_twice_on_the_same_axes_keeps_the_direction(path):
 
 
 @pytest.mark.parametrize("name", ["ReLURegressorCV", "ReLUClassifierCV"])
+def test_scores_are_those_of_the_chosen_number_of_patterns(name):
+    rng = np.random.default_rng(4)
+    X = rng.standard_normal((40, 2))
+    y = X[:, 0] * X[:, 1]
+    if "Classifier" in name:
+        y = y > 0
+    model = getattr(cvxnn, name)(n_patterns=[40, 2], n_alphas=3, eps=0.1, cv=2).fit(X, y)
+    chosen = [40, 2].index(model.best_n_patterns_)
+    scores = model.mse_path_ if "Regressor" in name else model.score_path_
+    ax = plot.plot_path(model)
+    assert not np.array_equal(*scores.mean(axis=2))
+    np.testing.assert_array_equal(ax.get_lines()[0].get_ydata(), scores[chosen].mean(axis=1))
+
+
+@pytest.mark.parametrize("name", ["ReLURegressorCV", "ReLUClassifierCV"])
 def test_path_of_a_cross_validation(problem, name):
     y = problem.y if "Regressor" in name else problem.y > 0
     model = getattr(cvxnn, name)(n_alphas=4, eps=0.1, n_patterns=30, cv=3)

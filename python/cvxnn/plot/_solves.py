@@ -121,7 +121,8 @@ def plot_path(
     ----------
     path : PathResult, ReLURegressorCV or ReLUClassifierCV
         Of a fitted estimator the mean score of its folds is drawn, with a band of one standard
-        error on either side, and its choice of alpha. Where ``time_limit`` ended a path there is
+        error on either side, and its choice of alpha; of several ``n_patterns`` those of its
+        choice. Where ``time_limit`` ended a path there is
         none. For ``scoring=None`` a regressor's score is its mean squared error.
     X_test : array-like of shape (n_samples, n_features) or None, default=None
         Held-out data, for a second axis on the right; for a `PathResult` only.
@@ -257,6 +258,8 @@ def _draw_folds(model: Any, ax: "Axes | None") -> "Axes":
     ax = axes_or_new(check_axes(ax))
     squared = isinstance(model, ReLURegressorCV) and model.scoring is None
     scores = model.mse_path_ if squared else model.score_path_
+    if scores.ndim == 3:  # of several numbers of patterns
+        scores = scores[list(model.n_patterns).index(model.best_n_patterns_)]
     means, n_folds = scores.mean(axis=1), scores.shape[1]
     ax.plot(model.alphas_, means, "-o", markersize=3, label="mean of the folds")
     if n_folds > 1:
