@@ -129,18 +129,15 @@ double run_alpha_max(std::unique_ptr<Operator> design, Objective objective,
   return problem.solver->alpha_max(control);
 }
 
-// A design is x and its own description: packed words, these and their gates, or the starts of
-// groups of columns.
-using Gated = std::pair<CArray<Word>, CArray<double>>;
+// A design is x and its own description: packed words or the starts of groups of columns.
 template <class T>
 std::unique_ptr<Operator> masked(const CArray<T>& x, const CArray<Word>& words, int n_threads) {
   return std::make_unique<MaskedDesign<T>>(data_map(x), pattern_view(words, x.shape(0)), n_threads);
 }
 template <class T>
-std::unique_ptr<Operator> relu(const CArray<T>& x, const Gated& gated, int n_threads) {
-  const ActivationCones cones(data_map(x), pattern_view(gated.first, x.shape(0)),
-                              data_map(gated.second));
-  return std::make_unique<SignedDesign>(masked(x, gated.first, n_threads), cones);
+std::unique_ptr<Operator> relu(const CArray<T>& x, const CArray<Word>& words, int n_threads) {
+  const ActivationCones cones(data_map(x), pattern_view(words, x.shape(0)));
+  return std::make_unique<SignedDesign>(masked(x, words, n_threads), cones);
 }
 template <class T>
 std::unique_ptr<Operator> dense(const CArray<T>& x, const std::vector<Index>& starts,
@@ -203,13 +200,13 @@ void bind_tight_blocks(py::module_& m, const std::string& suffix, Make make) {
 template <class T>
 void bind_dtype(py::module_& m) {
   bind_tight_blocks<T, CArray<Word>>(m, "masked", masked<T>);
-  bind_tight_blocks<T, Gated>(m, "relu", relu<T>);
+  bind_tight_blocks<T, CArray<Word>>(m, "relu", relu<T>);
   bind_design<T, CArray<Word>>(m, "masked", "words", masked<T>);
-  bind_design<T, Gated>(m, "relu", "patterns", relu<T>);
+  bind_design<T, CArray<Word>>(m, "relu", "words", relu<T>);
   m.def(
       "dual_norm_relu",
-      [](const CArray<T>& x, const Gated& patterns, const Matrix& theta, int n_threads) {
-        const auto design = relu(x, patterns, n_threads);
+      [](const CArray<T>& x, const CArray<Word>& words, const Matrix& theta, int n_threads) {
+        const auto design = relu(x, words, n_threads);
         Control control;
         control.check_signals = check_signals;
         py::gil_scoped_release release;
@@ -221,7 +218,7 @@ void bind_dtype(py::module_& m) {
         neuron.col(0).stableNormalize();
         return std::tuple(norm.value, norm.block, Vector(neuron));
       },
-      py::arg("x").noconvert(), py::arg("patterns"), py::arg("theta"), py::kw_only(),
+      py::arg("x").noconvert(), py::arg("words"), py::arg("theta"), py::kw_only(),
       py::arg("n_threads"), "The dual norm over these patterns, its block, and its neuron.");
   bind_design<T, std::vector<Index>>(m, "groups", "starts", dense<T>);
 }

@@ -43,7 +43,7 @@ DualNorm reference_dual_norm(const Operator& op, ConstVectorRef weights, ConstMa
         // What is no larger without its cone need not be projected.
         if (!(weights[b] > 0.0) || gradient.norm() / weights[b] <= largest[task].value) continue;
         const MatrixMap G(gradient.data(), op.block_size(b), Theta.cols());
-        const double norm = op.restrict(b, G) / weights[b];
+        const double norm = op.restrict(b, G, largest[task].value * weights[b]) / weights[b];
         if (norm > largest[task].value) largest[task] = {norm, b};
       }
     });

@@ -1,5 +1,6 @@
 #include "cvxnn/cone_projection.hpp"
 
+#include <Eigen/Jacobi>
 #include <Eigen/QR>
 #include <algorithm>
 
@@ -39,13 +40,19 @@ bool ConeProjection::append(const DataMatrix<double>& x, const Vector& signs, In
   return true;
 }
 
-void ConeProjection::remove(const DataMatrix<double>& x, const Vector& signs, Index position) {
-  std::vector<Index> rows(passive_.begin() + position + 1, passive_.end());
-  std::vector<double> rho(rho_.begin() + position + 1, rho_.end());
-  passive_.resize(position);
-  rho_.resize(position);
-  for (std::size_t j = 0; j < rows.size(); ++j) {
-    if (append(x, signs, rows[j])) rho_.back() = rho[j];
+// Rotations make the factor triangular again (Golub and Van Loan 2013, sec. 6.5.2).
+void ConeProjection::remove(Index position) {
+  const Index left = static_cast<Index>(passive_.size()) - 1;
+  passive_.erase(passive_.begin() + position);
+  rho_.erase(rho_.begin() + position);
+  for (Index k = position; k < left; ++k) {
+    triangle_.col(k).head(k + 2) = triangle_.col(k + 1).head(k + 2);
+  }
+  for (Index k = position; k < left; ++k) {
+    Eigen::JacobiRotation<double> rotation;
+    rotation.makeGivens(triangle_(k, k), triangle_(k + 1, k));
+    triangle_.block(k, k, 2, left - k).applyOnTheLeft(0, 1, rotation.adjoint());
+    basis_.applyOnTheRight(k, k + 1, rotation);
   }
 }
 
@@ -63,8 +70,7 @@ void ConeProjection::solve(ConstVectorRef a) {
 }
 
 // From the multipliers of before towards those of solve(), leaving rows behind where theirs vanish.
-void ConeProjection::back_to_boundary(const DataMatrix<double>& x, const Vector& signs,
-                                      ConstVectorRef a) {
+void ConeProjection::back_to_boundary(ConstVectorRef a) {
   for (;;) {
     solve(a);
     const Index k = static_cast<Index>(passive_.size());
@@ -77,17 +83,77 @@ void ConeProjection::back_to_boundary(const DataMatrix<double>& x, const Vector&
     }
     for (Index j = 0; j < k; ++j) rho_[j] += step * (solution_[j] - rho_[j]);
     if (leaving < 0) return;
-    remove(x, signs, leaving);
+    remove(leaving);
   }
+}
+
+Matrix ConeProjection::face() const {
+  const Index d = basis_.rows(), k = static_cast<Index>(passive_.size());
+  Matrix columns = Matrix::Identity(d, d).rightCols(d - k);
+  if (k > 0) {
+    columns.applyOnTheLeft(Eigen::HouseholderQR<Matrix>(basis_.leftCols(k)).householderQ());
+  }
+  return columns;
 }
 
 bool ConeProjection::project(const DataMatrix<double>& x, const Vector& signs, VectorRef a,
                              bool warm) {
-  const double norm = a.norm();
-  const std::vector<Index> before = warm ? passive_ : std::vector<Index>();
+  begin_with(x, signs, warm ? std::vector<Index>(passive_) : std::vector<Index>());
+  return resume(x, signs, a);
+}
+
+void ConeProjection::begin_with(const DataMatrix<double>& x, const Vector& signs,
+                                const std::vector<Index>& rows) {
   passive_.clear();
   rho_.clear();
-  for (const Index row : before) append(x, signs, row);
+  for (const Index row : rows) append(x, signs, row);
+}
+
+// The rows that the projection violates most, as many as there are features.
+void ConeProjection::gather_violated(const DataMatrix<double>& x, const Vector& signs,
+                                     double tolerance) {
+  products_.noalias() = x * projection_;
+  products_.array() *= signs.array();
+  for (const Index row : barred_) products_[row] = 0.0;
+  near_.clear();
+  for (Index k = 0; k < products_.size(); ++k) {
+    if (products_[k] < -tolerance) near_.push_back(k);
+  }
+  const std::size_t most = static_cast<std::size_t>(x.cols());
+  if (near_.size() > most) {
+    std::nth_element(near_.begin(), near_.begin() + most, near_.end(), [&](Index a, Index b) {
+      return products_[a] < products_[b] || (products_[a] == products_[b] && a < b);
+    });
+    near_.resize(most);
+    std::sort(near_.begin(), near_.end());
+  }
+  near_rows_.resize(static_cast<Index>(near_.size()), x.cols());
+  for (std::size_t k = 0; k < near_.size(); ++k) {
+    near_rows_.row(static_cast<Index>(k)) = signs[near_[k]] * x.row(near_[k]);
+  }
+}
+
+// Among all rows only where none of those gathered is violated any more; -1 where none is at all.
+Index ConeProjection::most_violated(const DataMatrix<double>& x, const Vector& signs,
+                                    double tolerance) {
+  for (const bool all : {false, true}) {
+    if (all) gather_violated(x, signs, tolerance);
+    if (near_.empty()) continue;
+    near_products_.noalias() = near_rows_ * projection_;
+    for (std::size_t k = 0; k < near_.size(); ++k) {
+      if (std::find(barred_.begin(), barred_.end(), near_[k]) != barred_.end()) {
+        near_products_[static_cast<Index>(k)] = 0.0;
+      }
+    }
+    Index least = 0;
+    if (near_products_.minCoeff(&least) < -tolerance) return near_[least];
+  }
+  return -1;
+}
+
+bool ConeProjection::resume(const DataMatrix<double>& x, const Vector& signs, VectorRef a,
+                            double enough) {
+  const double tolerance = kFeasible * a.norm();
   for (solve(a);;) {  // until what remains has multipliers of one sign
     Index least = 0;
     const Index k = static_cast<Index>(passive_.size());
@@ -95,33 +161,32 @@ bool ConeProjection::project(const DataMatrix<double>& x, const Vector& signs, V
       for (Index j = 0; j < k; ++j) rho_[j] = solution_[j];
       break;
     }
-    remove(x, signs, least);
+    remove(least);
     solve(a);
   }
 
   barred_.clear();
+  near_.clear();
   const Index limit = kPivotsPerFeature * (1 + basis_.rows());
-  for (Index pivot = 0; pivot < limit; ++pivot) {
-    products_.noalias() = x * projection_;
-    products_.array() *= signs.array();
-    for (const Index row : barred_) products_[row] = 0.0;
-    Index entering = 0;
-    if (products_.minCoeff(&entering) >= -kFeasible * norm) {
-      a = projection_;
-      return barred_.empty();
+  bool inside = false;
+  for (Index pivot = 0; pivot < limit && projection_.norm() > enough; ++pivot) {
+    const Index entering = most_violated(x, signs, tolerance);
+    if (entering < 0) {
+      inside = barred_.empty();
+      break;
     }
     if (!append(x, signs, entering)) {
       barred_.push_back(entering);
       continue;
     }
     const Index before_pivot = static_cast<Index>(passive_.size());
-    back_to_boundary(x, signs, a);
+    back_to_boundary(a);
     const bool stayed =
         static_cast<Index>(passive_.size()) == before_pivot || passive_.back() == entering;
     stayed ? barred_.clear() : barred_.push_back(entering);
   }
   a = projection_;
-  return false;
+  return inside;
 }
 
 Vector inside(const DataMatrix<double>& x, const Vector& signs, ConstVectorRef point) {

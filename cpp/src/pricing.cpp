@@ -11,11 +11,13 @@ constexpr Index kSlabBlocks = 4096;
 constexpr Index kSlabSize = Index{1} << 22;
 constexpr Index kProjections = 32;  // at a time
 constexpr Index kViolators = 64;    // that are enough
+constexpr double kSharp = 0.8;      // of alpha: below, scores may be bounds
 }  // namespace
 
 Pricing::Pricing(const Operator& op, const Vector& weights, const Vector& omega, Index n_outputs,
                  int n_threads)
     : op_(op), weights_(weights), omega_(omega), n_outputs_(n_outputs), n_threads_(n_threads) {
+  if (op_.cones() != nullptr) walls_.resize(static_cast<std::size_t>(op_.n_blocks()));
   reset();
 }
 
@@ -52,11 +54,12 @@ void Pricing::project(const std::vector<Index>& slab, Index first, double alpha)
     parallel_for(some, n_threads_, [&](Index task, int) {
       const Index j = order[k + task], b = slab[j];
       MatrixMap G(gradients_.data() + starts[j], op_.block_size(b), n_outputs_);
-      scores_[first + j] = op_.restrict(b, G) / weights_[b];
+      scores_[first + j] =
+          op_.restrict(b, G, kSharp * alpha * weights_[b], &walls_[b]) / weights_[b];
     });
     for (Index task = 0; task < some; ++task) {
       const Index j = first + order[k + task];
-      is_bound_[j] = 0;
+      is_bound_[j] = scores_[j] <= kSharp * alpha;
       largest_ = std::max(largest_, scores_[j]);
       if (scores_[j] > alpha) ++n_violators_;
     }

@@ -13,7 +13,6 @@ constexpr Index kMaxProximalSteps = 20;
 constexpr double kProximalShare = 0.1;     // of the gap: what envelopes are solved to
 constexpr double kProximalProgress = 0.5;  // of the gap, for which sigma stays
 constexpr double kLoose = 1e-3;            // of the primal: targets that fista tries first
-constexpr int kTighter = 3;                // targets that an interior-point method is given in turn
 constexpr double kRounding = 1e-12;
 constexpr double kLeastModelShare = 1e-4;
 constexpr double kModelShare = 0.1;  // of the target that a Newton step's model is solved to
@@ -31,7 +30,7 @@ RestrictedProblem::RestrictedProblem(const Operator& op, const Loss& loss, Matri
       descent_(op, spectra_, n_threads),
       fista_(op, n_threads),
       interior_(op, n_threads),
-      cone_interior_(op, n_threads) {
+      lagrangian_(op, n_threads) {
   working.n_outputs = loss.n_outputs();
   working.starts = {0};
   model_.resize(op.n_samples(), loss.n_outputs());
@@ -142,9 +141,9 @@ void RestrictedProblem::restore() {
 }
 
 void RestrictedProblem::minimise_model(double target, Index max_epochs, Control& control) {
-  if (op_.cones() != nullptr && method_ != Method::fista && fits_cone_interior_point()) {
+  if (op_.cones() != nullptr && method_ != Method::fista) {
     n_epochs_ +=
-        cone_interior_.minimise(working, working.coefs, free, model_, target, control, cone_theta_);
+        lagrangian_.minimise(working, working.coefs, free, model_, target, control, cone_theta_);
     if (cone_theta_.size() > 0) loss_.clip(cone_theta_);
     return;
   }
@@ -174,12 +173,6 @@ bool RestrictedProblem::begins_with_fista(double target) const {
   return false;
 }
 
-bool RestrictedProblem::fits_cone_interior_point() const {
-  const double entries = static_cast<double>(op_.n_samples()) * working.coefs.size();
-  return entries <= ConeInteriorPoint::kMaxEntries &&
-         working.coefs.size() <= ConeInteriorPoint::kMaxCoefs;
-}
-
 // The centre moves when a step begins, not when it ends: dual_point() is still that of the last.
 void RestrictedProblem::minimise(double target, Control& control) {
   if (!proximal_) return minimise_smooth(target, control);
@@ -205,12 +198,6 @@ void RestrictedProblem::minimise_smooth(double target, Control& control) {
     remember();
     const double before = primal();
     minimise_model(target, kMaxEpochs, control);
-    // An interior-point method starts anew: it may end above where it began, and then began too
-    // near for its target.
-    for (int k = 0; k < kTighter && op_.cones() != nullptr && primal() > before; ++k) {
-      target *= 0.1;
-      minimise_model(target, kMaxEpochs, control);
-    }
     // Where the curvature is rounding, so are steps.
     if (!(primal() <= before * (1.0 + kRounding))) restore();
     return;

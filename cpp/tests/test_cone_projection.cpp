@@ -63,6 +63,38 @@ TEST_CASE("a warm start leads to the same projection") {
   }
 }
 
+TEST_CASE("the face spans where the projection moves") {
+  const Cone cone(random_data<double>(200, 8, 1), 2);
+  ConeProjection projection(8);
+  for (unsigned seed = 3; seed < 13; ++seed) {
+    const Vector a = random_matrix(8, 1, seed), move = 1e-7 * random_matrix(8, 1, 20 + seed);
+    Vector before = a, after = a + move;
+    projection.project(cone.x, cone.signs, before);
+    const Matrix face = projection.face();
+    REQUIRE(face.cols() == 8 - static_cast<Index>(projection.passive().size()));
+    CHECK((face.transpose() * face - Matrix::Identity(face.cols(), face.cols())).norm() <= 1e-13);
+    projection.resume(cone.x, cone.signs, after);
+    CHECK((after - before - face * (face.transpose() * move)).norm() <= 1e-12);
+  }
+}
+
+TEST_CASE("a projection that ends early bounds the norm, and so tells what is small enough") {
+  const Cone cone(random_data<double>(300, 12, 1), 2);
+  ConeProjection projection(12);
+  for (unsigned seed = 3; seed < 13; ++seed) {
+    const Vector a = random_matrix(12, 1, seed);
+    Vector exact = a;
+    projection.project(cone.x, cone.signs, exact);
+    for (const double share : {0.9, 1.1, 2.0}) {
+      Vector early = a;
+      projection.begin_with(cone.x, cone.signs, {});
+      projection.resume(cone.x, cone.signs, early, share * exact.norm());
+      CHECK(early.norm() >= exact.norm() * (1.0 - 1e-12));
+      CHECK(early.norm() <= std::max(1.0, share) * exact.norm() * (1.0 + 1e-12));
+    }
+  }
+}
+
 TEST_CASE("rows that repeat, point both ways, nearly repeat or are zero") {
   DataMatrix<double> x = random_data<double>(30, 4, 1);
   x.row(10) = x.row(3);

@@ -191,13 +191,12 @@ TEST_CASE_TEMPLATE("DenseDesign agrees with its groups of columns", T, float, do
 TEST_CASE("SignedDesign holds each block and its negative") {
   const auto x = random_data<double>(70, 5, 8);
   const Patterns patterns = random_patterns(70, 7, 9);
-  const auto gates = random_data<double>(5, 7, 10);
   std::vector<Matrix> blocks = masked_blocks(x, patterns.view());
   for (Index p = 0; p < 7; ++p) blocks.push_back(-blocks[p]);
   for (const int n_threads : {1, 2}) {
     check_operator(
         {SignedDesign(std::make_unique<MaskedDesign<double>>(map(x), patterns.view(), n_threads),
-                      ActivationCones(map(x), patterns.view(), map(gates))),
+                      ActivationCones(map(x), patterns.view())),
          blocks, 1e-13});
   }
 }

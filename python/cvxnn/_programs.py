@@ -30,11 +30,6 @@ class PatternProgram:
     patterns: PatternSet
     activation: str
 
-    def _design(self) -> Any:
-        """Return the core's description of the patterns."""
-        words, gates = self.patterns.words, self.patterns.gates
-        return (words, gates) if self.activation == "relu" else words
-
     def _arguments(self) -> dict[str, Any]:
         arguments = self.problem.arguments()
         if self.activation == "relu":
@@ -57,7 +52,7 @@ class PatternProgram:
         with shown_log(verbose):
             solutions = core_solve(
                 self.problem.data,
-                self._design(),
+                self.patterns.words,
                 self.problem.targets,
                 self.problem.omega,
                 **self._arguments(),
@@ -73,7 +68,7 @@ class PatternProgram:
         core_alpha_max = core.alpha_max_relu if relu else core.alpha_max_masked
         value: float = core_alpha_max(
             self.problem.data,
-            self._design(),
+            self.patterns.words,
             self.problem.targets,
             self.problem.omega,
             **self._arguments(),

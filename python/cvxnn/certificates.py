@@ -269,7 +269,7 @@ def _dual_norm(
     if patterns is None:
         return found.largest, False, neuron, sign
     norm, block, direction = core.dual_norm_relu(
-        data, (patterns.words, patterns.gates), theta[:, None], n_threads=n_threads
+        data, patterns.words, theta[:, None], n_threads=n_threads
     )
     if norm <= found.largest:  # but for rounding they are equal
         return found.largest, True, neuron, sign

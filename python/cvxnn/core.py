@@ -198,9 +198,8 @@ def solve(
         patterns at once, by factorisations of an n_samples x n_samples matrix, in about as many
         steps whatever ``alpha`` and the conditioning; for the squared loss and at most 8192
         samples. ``auto`` takes ``newton``, and changes to ``interior_point`` where that has
-        become the cheaper one by its operation counts. For
-        ``relu`` there are ``fista``, with projections on the cones, and ``auto``: an interior-point
-        method of its own over a working set.
+        become the cheaper one by its operation counts. For ``relu`` there are ``fista``, with
+        projections on the cones, and ``auto``: an augmented Lagrangian method over a working set.
     n_starts : int, default=100
         Random starts of a round of ``patterns="adaptive"``, beside the neurons found so far.
     random_state : int, Generator, RandomState, SeedSequence or None, default=0

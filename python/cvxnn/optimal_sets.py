@@ -235,7 +235,7 @@ def optimal_set(
     tight = core.tight_relu if relu else core.tight_masked
     blocks, gradients = tight(
         data,
-        (patterns.words, patterns.gates) if relu else patterns.words,
+        patterns.words,
         np.asfortranarray(result.theta[:, None]),
         (1.0 - tol) * result.alpha,
         n_threads=effective_threads(n_threads),

@@ -148,7 +148,7 @@ def test_critical_width(width):
         weights[list(chosen)] = 1.0
         (solution,) = core.solve_relu(
             problem.data,
-            (patterns.words, patterns.gates),
+            patterns.words,
             problem.targets,
             problem.omega,
             **{**problem.arguments(), "weights": weights},

@@ -11,8 +11,7 @@ from reference_cases import REFERENCE
 
 def exact_maximum(X, theta):
     patterns = cvxnn.enumerate_patterns(X)
-    design = (patterns.words, patterns.gates)
-    value, _, neuron = core.dual_norm_relu(X, design, theta[:, None], n_threads=1)
+    value, _, neuron = core.dual_norm_relu(X, patterns.words, theta[:, None], n_threads=1)
     return value, neuron
 
 

@@ -82,7 +82,7 @@ def test_a_network_that_is_not_trained_is_improvable():
     assert np.array_equal(found.pattern, X @ found.neuron > 1e-9)
 
 
-# The residual of such a network is a dual point with a gap of 1e-5.
+# The residual of such a network is a dual point that is not feasible.
 @pytest.mark.parametrize("seed", [0, 1, 3])
 def test_accepts_networks_that_are_optimal_to_a_loose_gap(seed):
     rng = np.random.default_rng(seed)
@@ -92,7 +92,7 @@ def test_accepts_networks_that_are_optimal_to_a_loose_gap(seed):
     assert found.proof
     assert found.status == "optimal"
     assert found.gap_rel <= 1e-6
-    assert found.dual_norm_ratio > 1.0 + 1e-5
+    assert found.dual_norm_ratio > 1.0
     best = cvxnn.solve(X, y, "exact", activation="relu", alpha=0.01, tol=1e-7)
     assert found.lower_bound <= best.primal
 

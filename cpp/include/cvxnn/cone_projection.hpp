@@ -19,21 +19,36 @@ class ConeProjection {
   // enter; its norm still is at least that of the projection.
   bool project(const DataMatrix<double>& x, const Vector& signs, VectorRef a, bool warm = false);
 
+  // The same in two parts: what passive rows to begin with, and the projection from those there
+  // are; after a call for the same cone the second alone will do. Ends early, and a is outside,
+  // where ||a|| is at most `enough`: it bounds the norm of the projection all along.
+  void begin_with(const DataMatrix<double>& x, const Vector& signs, const std::vector<Index>& rows);
+  bool resume(const DataMatrix<double>& x, const Vector& signs, VectorRef a, double enough = 0.0);
+
   // Rows with positive multipliers after project(), and those multipliers.
   const std::vector<Index>& passive() const { return passive_; }
   const std::vector<double>& multipliers() const { return rho_; }
 
+  // Orthonormal columns that span what is orthogonal to the passive rows: the projection moves in
+  // their span, along the face that it is on.
+  Matrix face() const;
+
  private:
   bool append(const DataMatrix<double>& x, const Vector& signs, Index row);
-  void remove(const DataMatrix<double>& x, const Vector& signs, Index position);
+  void remove(Index position);
   void solve(ConstVectorRef a);
-  void back_to_boundary(const DataMatrix<double>& x, const Vector& signs, ConstVectorRef a);
+  Index most_violated(const DataMatrix<double>& x, const Vector& signs, double tolerance);
+  void gather_violated(const DataMatrix<double>& x, const Vector& signs, double tolerance);
+  void back_to_boundary(ConstVectorRef a);
 
   std::vector<Index> passive_;
   std::vector<double> rho_;  // of the passive rows, in their order
   Matrix basis_, triangle_;  // H_passive^T = basis triangle
   Vector row_, along_, solution_, projection_, products_;
   std::vector<Index> barred_;  // rows that rounding keeps out
+  std::vector<Index> near_;    // rows among which the next ones to enter are sought
+  DataMatrix<double> near_rows_;
+  Vector near_products_;
 };
 
 constexpr double kOnWall = 1e-9;  // sine of the angle to a wall that a point is on

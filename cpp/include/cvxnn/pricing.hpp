@@ -51,6 +51,7 @@ class Pricing {
   Index n_violators_ = 0;
   Vector bounds_;  // upper bounds of ||diag(omega)^(1/2) A_b||_2, made when first needed
   Vector gradients_;
+  std::vector<std::vector<Index>> walls_;  // of blocks in cones, where projections begin
 };
 
 }  // namespace cvxnn

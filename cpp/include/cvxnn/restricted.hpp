@@ -3,8 +3,8 @@
 
 #include <memory>
 
+#include "cvxnn/augmented_lagrangian.hpp"
 #include "cvxnn/bcd.hpp"
-#include "cvxnn/cone_interior_point.hpp"
 #include "cvxnn/control.hpp"
 #include "cvxnn/fista.hpp"
 #include "cvxnn/interior_point.hpp"
@@ -71,7 +71,6 @@ class RestrictedProblem {
  private:
   void set_model();
   bool begins_with_fista(double target) const;
-  bool fits_cone_interior_point() const;
   void minimise_model(double target, Index max_epochs, Control& control);
   void minimise_smooth(double target, Control& control);
   double objective(const Loss& loss, ConstMatrixRef F, const Vector& coefs) const;
@@ -90,7 +89,7 @@ class RestrictedProblem {
   BlockDescent descent_;
   Fista fista_;
   InteriorPoint interior_;
-  ConeInteriorPoint cone_interior_;
+  AugmentedLagrangian lagrangian_;
   QuadraticModel model_;  // model_.F is the fit
   bool curvature_set_ = false;
   Matrix theta_, cone_theta_;
