@@ -12,7 +12,7 @@ namespace cvxnn {
 namespace {
 
 constexpr Index kMaxSteps = 600;    // of Newton, in all
-constexpr Index kPatience = 60;     // steps without a better gap
+constexpr Index kPatience = 40;     // steps without a better gap
 constexpr double kSurplus = 0.1;    // of the target: a step more, for a fit of more digits
 constexpr double kProgress = 0.95;  // of the gap, for which patience begins anew
 constexpr double kInexact = 0.2;    // of the move of y: what psi is minimised to
@@ -340,7 +340,7 @@ Index AugmentedLagrangian::follow(const WorkingSet& working, double target, Cont
     const Index steps = minimise_psi(working, target, control, solved);
     if (gap() <= target) return n + steps;
     n += steps + 1;
-    idle += steps + 1;
+    idle += std::max(steps, kFewSteps);  // near rounding rounds are short
     if (gap() < kProgress * lowest) {
       lowest = gap();
       idle = 0;
@@ -377,6 +377,8 @@ Index AugmentedLagrangian::minimise(const WorkingSet& working, Vector& W, Unpena
     set_model(working, W, free, model);
     start(working, W, control);
     n = follow(working, kSurplus * target, control);
+    if (gap() > target) sigma_ = 0.0;  // it may have left all measure
+
     W = best_u_.cwiseProduct(inverses_);
     Theta = root_.cwiseProduct(best_theta_);
   }
