@@ -52,13 +52,13 @@ void NewtonSystem::set(const WorkingSet& working, const Vector& W, ConstVectorRe
     part(unit_, a) = w / norm;
     kappa_[a] = working.alphas[j] / norm;
   }
-  if (features != nullptr && !features_.ready()) {
+  by_kronecker_ = features != nullptr && n_blocks() > 0 &&
+                  std::max(features->n_features(), n_blocks()) <= KroneckerInverse::kLargestSide;
+  if (by_kronecker_ && !features_.ready()) {
     features_.prepare(h);
     const Index d = features->n_features();
     effort_ += cost::gram(2 * op_.n_samples(), d) + cost::eigenvectors(d);
   }
-  by_kronecker_ = features != nullptr && n_blocks() > 0 &&
-                  std::max(features->n_features(), n_blocks()) <= KroneckerInverse::kLargestSide;
 }
 
 void NewtonSystem::clear() {
