@@ -4,24 +4,24 @@
 namespace cvxnn::bindings {
 namespace {
 
-template <class T>
-void bind_dtype(py::module_& m) {
+template <class Samples>
+void bind_predict(py::module_& m) {
   m.def(
       "predict",
-      [](const CArray<T>& x, const CArray<double>& hidden, const CArray<double>& hidden_bias,
+      [](const Samples& x, const CArray<double>& hidden, const CArray<double>& hidden_bias,
          const CArray<double>& output, const CArray<double>& output_bias,
          const CArray<double>& gates, const CArray<double>& gate_bias, const CArray<double>& skip,
          int n_threads) {
         const NetworkView network{
             data_map(hidden), vector_map(hidden_bias), data_map(output), vector_map(output_bias),
             data_map(gates),  vector_map(gate_bias),   data_map(skip)};
-        const DataMap<T> samples = data_map(x);
-        CArray<double> out({x.shape(0), output.shape(1)});
+        const auto rows = samples(x);
+        CArray<double> out({rows.rows(), Index{output.shape(1)}});
         Eigen::Map<DataMatrix<double>> fit(out.mutable_data(), out.shape(0), out.shape(1));
         py::gil_scoped_release release;
-        for_strips(samples.rows(), n_threads, [&](Index first, Index count) {
-          const DataMap<T> strip(samples.data() + first * samples.cols(), count, samples.cols());
-          predict<T>(network, strip, n_threads, fit.middleRows(first, count));
+        for_strips(rows.rows(), n_threads, [&](Index first, Index count) {
+          predict(network, middle_rows(rows, first, count), n_threads,
+                  fit.middleRows(first, count));
         });
         return out;
       },
@@ -34,8 +34,10 @@ void bind_dtype(py::module_& m) {
 }  // namespace
 
 void bind_network(py::module_& m) {
-  bind_dtype<float>(m);
-  bind_dtype<double>(m);
+  bind_predict<CArray<float>>(m);
+  bind_predict<CArray<double>>(m);
+  bind_predict<SparseArrays<float>>(m);
+  bind_predict<SparseArrays<double>>(m);
 }
 
 }  // namespace cvxnn::bindings

@@ -10,24 +10,29 @@
 namespace cvxnn::bindings {
 namespace {
 
-template <class T>
-void bind_dtype(py::module_& m) {
+template <class Samples>
+void bind_packing(py::module_& m) {
   m.def(
       "pack_patterns",
-      [](const CArray<T>& x, const CArray<double>& gates, CArray<Word>& words, int n_threads) {
-        const DataMap<T> samples = data_map(x);
+      [](const Samples& x, const CArray<double>& gates, CArray<Word>& words, int n_threads) {
+        const auto rows = samples(x);
         const DataMap<double> columns = data_map(gates);
         Word* out = words.mutable_data();
         py::gil_scoped_release release;
-        for_strips(samples.rows(), n_threads, [&](Index first, Index count) {
-          const DataMap<T> strip(samples.data() + first * samples.cols(), count, samples.cols());
+        for_strips(rows.rows(), n_threads, [&](Index first, Index count) {
           Word* const words_of_strip = out + first / kWordBits * columns.cols();
-          pack_patterns(strip, columns, Vector(), n_threads, words_of_strip);
+          pack_patterns(middle_rows(rows, first, count), columns, Vector(), n_threads,
+                        words_of_strip);
         });
       },
       py::arg("x").noconvert(), py::arg("gates").noconvert(), py::arg("words").noconvert(),
       py::kw_only(), py::arg("n_threads"), "Writes the packed patterns of all gates into words.");
+}
 
+template <class T>
+void bind_dtype(py::module_& m) {
+  bind_packing<CArray<T>>(m);
+  bind_packing<SparseArrays<T>>(m);
   m.def(
       "masked_gradients",
       [](const CArray<T>& x, const CArray<Word>& words, const Eigen::Ref<const Matrix>& residual,

@@ -6,6 +6,7 @@
 #include "cvxnn/operators/dense.hpp"
 #include "cvxnn/operators/masked.hpp"
 #include "cvxnn/operators/signed.hpp"
+#include "cvxnn/operators/sparse_masked.hpp"
 #include "cvxnn/solver.hpp"
 
 namespace cvxnn::bindings {
@@ -135,6 +136,12 @@ std::unique_ptr<Operator> masked(const CArray<T>& x, const CArray<Word>& words, 
   return std::make_unique<MaskedDesign<T>>(data_map(x), pattern_view(words, x.shape(0)), n_threads);
 }
 template <class T>
+std::unique_ptr<Operator> sparse_masked(const SparseArrays<T>& x, const CArray<Word>& words,
+                                        int n_threads) {
+  const SparseRows<T> rows = samples(x);
+  return std::make_unique<SparseMaskedDesign<T>>(rows, pattern_view(words, rows.rows()), n_threads);
+}
+template <class T>
 std::unique_ptr<Operator> relu(const CArray<T>& x, const CArray<Word>& words, int n_threads) {
   const ActivationCones cones(data_map(x), pattern_view(words, x.shape(0)));
   return std::make_unique<SignedDesign>(masked(x, words, n_threads), cones);
@@ -145,10 +152,10 @@ std::unique_ptr<Operator> dense(const CArray<T>& x, const std::vector<Index>& st
   return std::make_unique<DenseDesign<T>>(data_map(x), starts, n_threads);
 }
 
-template <class T, class Description, class Make>
+template <class Samples, class Description, class Make>
 void bind_design(py::module_& m, const std::string& suffix, const char* description, Make make) {
   m.def(("solve_" + suffix).c_str(),
-        [make](const CArray<T>& x, const Description& blocks, Matrix y, Vector omega,
+        [make](const Samples& x, const Description& blocks, Matrix y, Vector omega,
                std::string loss, double delta, Vector weights, Matrix free, std::string norm,
                const std::vector<double>& alphas, double tol, Index max_iter, bool screening,
                const std::string& solver, int n_threads, double time_limit,
@@ -164,20 +171,20 @@ void bind_design(py::module_& m, const std::string& suffix, const char* descript
         py::arg("norm"), py::arg("alphas"), py::arg("tol"), py::arg("max_iter"),
         py::arg("screening"), py::arg("solver"), py::arg("n_threads"), py::arg("time_limit"),
         py::arg("callback"), py::arg("init"));
-  m.def(("alpha_max_" + suffix).c_str(),
-        [make](const CArray<T>& x, const Description& blocks, Matrix y, Vector omega,
-               std::string loss, double delta, Vector weights, Matrix free, std::string norm,
-               int n_threads) {
-          Settings settings;
-          settings.n_threads = n_threads;
-          return run_alpha_max(make(x, blocks, n_threads),
-                               Objective{std::move(y), std::move(omega), std::move(loss), delta,
-                                         std::move(weights), std::move(free), std::move(norm)},
-                               settings);
-        },
-        py::arg("x").noconvert(), py::arg(description), py::arg("y"), py::arg("omega"),
-        py::kw_only(), py::arg("loss"), py::arg("delta"), py::arg("weights"), py::arg("free"),
-        py::arg("norm"), py::arg("n_threads"));
+  m.def(
+      ("alpha_max_" + suffix).c_str(),
+      [make](const Samples& x, const Description& blocks, Matrix y, Vector omega, std::string loss,
+             double delta, Vector weights, Matrix free, std::string norm, int n_threads) {
+        Settings settings;
+        settings.n_threads = n_threads;
+        return run_alpha_max(make(x, blocks, n_threads),
+                             Objective{std::move(y), std::move(omega), std::move(loss), delta,
+                                       std::move(weights), std::move(free), std::move(norm)},
+                             settings);
+      },
+      py::arg("x").noconvert(), py::arg(description), py::arg("y"), py::arg("omega"), py::kw_only(),
+      py::arg("loss"), py::arg("delta"), py::arg("weights"), py::arg("free"), py::arg("norm"),
+      py::arg("n_threads"));
 }
 
 template <class T, class Description, class Make>
@@ -201,8 +208,9 @@ template <class T>
 void bind_dtype(py::module_& m) {
   bind_tight_blocks<T, CArray<Word>>(m, "masked", masked<T>);
   bind_tight_blocks<T, CArray<Word>>(m, "relu", relu<T>);
-  bind_design<T, CArray<Word>>(m, "masked", "words", masked<T>);
-  bind_design<T, CArray<Word>>(m, "relu", "words", relu<T>);
+  bind_design<CArray<T>, CArray<Word>>(m, "masked", "words", masked<T>);
+  bind_design<SparseArrays<T>, CArray<Word>>(m, "masked", "words", sparse_masked<T>);
+  bind_design<CArray<T>, CArray<Word>>(m, "relu", "words", relu<T>);
   m.def(
       "dual_norm_relu",
       [](const CArray<T>& x, const CArray<Word>& words, const Matrix& theta, int n_threads) {
@@ -220,7 +228,7 @@ void bind_dtype(py::module_& m) {
       },
       py::arg("x").noconvert(), py::arg("words"), py::arg("theta"), py::kw_only(),
       py::arg("n_threads"), "The dual norm over these patterns, its block, and its neuron.");
-  bind_design<T, std::vector<Index>>(m, "groups", "starts", dense<T>);
+  bind_design<CArray<T>, std::vector<Index>>(m, "groups", "starts", dense<T>);
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 
 #include "cvxnn/control.hpp"
 #include "cvxnn/patterns.hpp"
+#include "cvxnn/sparse_rows.hpp"
 #include "cvxnn/types.hpp"
 
 namespace py = pybind11;
@@ -23,6 +24,21 @@ using CArray = py::array_t<T, py::array::c_style>;
 template <class T>
 DataMap<T> data_map(const CArray<T>& array) {
   return DataMap<T>(array.data(), array.shape(0), array.shape(1));
+}
+
+// Values, columns and starts of compressed rows, and the number of columns.
+template <class T>
+using SparseArrays = std::tuple<CArray<T>, CArray<std::int32_t>, CArray<Index>, Index>;
+
+// Samples of either form, as the library takes them.
+template <class T>
+DataMap<T> samples(const CArray<T>& x) {
+  return data_map(x);
+}
+template <class T>
+SparseRows<T> samples(const SparseArrays<T>& x) {
+  const auto& [values, columns, starts, n_features] = x;
+  return {values.data(), columns.data(), starts.data(), Index{starts.size()} - 1, n_features};
 }
 
 template <class T>

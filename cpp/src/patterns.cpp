@@ -1,5 +1,6 @@
 #include "cvxnn/patterns.hpp"
 
+#include <algorithm>
 #include <array>
 #include <unordered_map>
 
@@ -104,6 +105,29 @@ void pack_patterns(const DataMap<T>& x, const DataMap<double>& gates, ConstVecto
   });
 }
 
+template <class T>
+void pack_patterns(const SparseRows<T>& x, const DataMap<double>& gates, ConstVectorRef offsets,
+                   int n_threads, Word* words) {
+  const Index n = x.rows(), n_gates = gates.cols(), n_words = word_count(n);
+  const Index n_tasks = (n_words + kWordsPerTask - 1) / kWordsPerTask;
+  parallel_for(n_tasks, n_threads, [&](Index task, int) {
+    Vector scores(n_gates);
+    const Index end = std::min(n_words, (task + 1) * kWordsPerTask);
+    for (Index w = task * kWordsPerTask; w < end; ++w) {
+      Word* to = words + w * n_gates;
+      std::fill_n(to, n_gates, Word{0});
+      const Index first = w * kWordBits, count = std::min(kWordBits, n - first);
+      for (Index i = 0; i < count; ++i) {
+        scores.setZero();
+        x.for_each(first + i,
+                   [&](Index k, double value) { scores += value * gates.row(k).transpose(); });
+        if (offsets.size() > 0) scores += offsets;
+        for (Index p = 0; p < n_gates; ++p) to[p] |= static_cast<Word>(scores[p] > 0.0) << i;
+      }
+    }
+  });
+}
+
 std::vector<Index> unique_patterns(Word* words, Index n_samples, Index n_patterns) {
   const PatternView patterns{words, n_samples, n_patterns};
   const Index n_words = patterns.n_words();
@@ -140,9 +164,12 @@ std::vector<Index> unique_patterns(Word* words, Index n_samples, Index n_pattern
   return kept;
 }
 
-template void pack_patterns(const DataMap<float>&, const DataMap<double>&, ConstVectorRef, int,
-                            Word*);
-template void pack_patterns(const DataMap<double>&, const DataMap<double>&, ConstVectorRef, int,
-                            Word*);
+#define CVXNN_INSTANTIATE(Samples) \
+  template void pack_patterns(const Samples&, const DataMap<double>&, ConstVectorRef, int, Word*);
+CVXNN_INSTANTIATE(DataMap<float>)
+CVXNN_INSTANTIATE(DataMap<double>)
+CVXNN_INSTANTIATE(SparseRows<float>)
+CVXNN_INSTANTIATE(SparseRows<double>)
+#undef CVXNN_INSTANTIATE
 
 }  // namespace cvxnn

@@ -36,6 +36,48 @@ DataMap<T> map(const DataMatrix<T>& x) {
   return DataMap<T>(x.data(), x.rows(), x.cols());
 }
 
+// Compressed rows that own their arrays: what is not zero in dense data.
+template <class T>
+class Compressed {
+ public:
+  explicit Compressed(const DataMatrix<T>& x) : n_features_(x.cols()) {
+    for (Index i = 0; i < x.rows(); ++i) {
+      for (Index k = 0; k < x.cols(); ++k) {
+        if (x(i, k) == T{0}) continue;
+        values_.push_back(x(i, k));
+        columns_.push_back(static_cast<std::int32_t>(k));
+      }
+      starts_.push_back(static_cast<Index>(values_.size()));
+    }
+  }
+
+  SparseRows<T> view() const {
+    const Index n_samples = static_cast<Index>(starts_.size()) - 1;
+    return {values_.data(), columns_.data(), starts_.data(), n_samples, n_features_};
+  }
+
+ private:
+  std::vector<T> values_;
+  std::vector<std::int32_t> columns_;
+  std::vector<Index> starts_{0};
+  Index n_features_;
+};
+
+// A third of the entries; the middle row and column are empty.
+template <class T>
+DataMatrix<T> random_sparse_data(Index n_samples, Index n_features, unsigned seed) {
+  DataMatrix<T> x = random_data<T>(n_samples, n_features, seed);
+  std::mt19937_64 engine(seed + 1);
+  for (Index i = 0; i < n_samples; ++i) {
+    for (Index k = 0; k < n_features; ++k) {
+      if (engine() % 3 != 0) x(i, k) = T{0};
+    }
+  }
+  if (n_samples > 2) x.row(n_samples / 2).setZero();
+  if (n_features > 2) x.col(n_features / 2).setZero();
+  return x;
+}
+
 // Packed patterns that own their words.
 class Patterns {
  public:

@@ -3,6 +3,7 @@
 #include "cvxnn/errors.hpp"
 #include "cvxnn/operators/dense.hpp"
 #include "cvxnn/operators/signed.hpp"
+#include "cvxnn/operators/sparse_masked.hpp"
 #include "fixtures.hpp"
 
 namespace cvxnn {
@@ -176,6 +177,58 @@ TEST_CASE_TEMPLATE("MaskedDesign agrees with its blocks written out", T, float, 
   }
 }
 
+TEST_CASE_TEMPLATE("SparseMaskedDesign agrees with its blocks written out", T, float, double) {
+  for (const auto& [n, d] : std::vector<std::pair<Index, Index>>{{1, 3}, {65, 1}, {300, 7}}) {
+    for (const int n_threads : {1, 2}) {
+      CAPTURE(n);
+      CAPTURE(d);
+      const auto x = random_sparse_data<T>(n, d, 11);
+      const Compressed<T> rows(x);
+      const Patterns patterns = random_patterns(n, 7, 2);
+      const std::vector<Matrix> blocks = masked_blocks(x, patterns.view());
+      check_operator(
+          {SparseMaskedDesign<T>(rows.view(), patterns.view(), n_threads), blocks, 1e-13});
+    }
+  }
+}
+
+TEST_CASE("SparseMaskedDesign has the common features of MaskedDesign") {
+  const auto x = random_sparse_data<double>(300, 7, 12);
+  const Compressed<double> rows(x);
+  const Patterns patterns = random_patterns(300, 7, 13);
+  const SparseMaskedDesign<double> sparse(rows.view(), patterns.view(), 1);
+  const MaskedDesign<double> dense(map(x), patterns.view(), 1);
+  const Vector h = random_matrix(300, 1, 14).cwiseAbs();
+  Matrix G = Matrix::Constant(7, 7, 9.0), expected(7, 7);
+  sparse.feature_gram(h, G);
+  dense.feature_gram(h, expected);
+  CHECK(relative_error(G, expected) <= 1e-13);
+  CHECK(same_bits(G, G.transpose()));
+  CHECK(sparse.curvature_bound(h) == doctest::Approx(dense.curvature_bound(h)));
+  sparse.overlaps({6, 0, 3}, G.topLeftCorner(3, 3));
+  dense.overlaps({6, 0, 3}, expected.topLeftCorner(3, 3));
+  CHECK(same_bits(Matrix(G.topLeftCorner(3, 3)), Matrix(expected.topLeftCorner(3, 3))));
+}
+
+// Enough entries for threads to pay, and patterns for several tiles.
+TEST_CASE("sparse products are the same for any number of threads") {
+  const auto x = random_sparse_data<double>(3000, 30, 15);
+  const Compressed<double> rows(x);
+  const Patterns patterns = random_patterns(3000, 45, 16);
+  const std::vector<Index> all = all_blocks(45);
+  const Matrix R = random_matrix(3000, 2, 17), W = random_matrix(30, 90, 18);
+  Control control;
+  std::vector<Matrix> gradients, fits;
+  for (const int n_threads : {1, 2, 3}) {
+    const SparseMaskedDesign<double> design(rows.view(), patterns.view(), n_threads);
+    Matrix& G = gradients.emplace_back(30, 90);
+    design.gradients(all, R, Precision::accurate, control, G.data());
+    design.forward(all, W.data(), Precision::accurate, fits.emplace_back(3000, 2));
+    CHECK(same_bits(G, gradients[0]));
+    CHECK(same_bits(fits.back(), fits[0]));
+  }
+}
+
 TEST_CASE_TEMPLATE("DenseDesign agrees with its groups of columns", T, float, double) {
   const auto x = random_data<T>(70, 12, 3);
   const std::vector<Index> starts{0, 1, 5, 7, 12};
@@ -225,6 +278,8 @@ TEST_CASE("operators refuse shapes that do not fit") {
   const auto x = random_data<double>(10, 4, 6);
   const Patterns patterns = random_patterns(11, 2, 7);
   CHECK_THROWS_AS(MaskedDesign<double>(map(x), patterns.view(), 1), InvalidArgument);
+  const Compressed<double> rows(x);
+  CHECK_THROWS_AS(SparseMaskedDesign<double>(rows.view(), patterns.view(), 1), InvalidArgument);
   for (const std::vector<Index>& starts :
        {std::vector<Index>{}, {0}, {0, 3}, {1, 4}, {0, 2, 2, 4}, {0, 3, 2, 4}}) {
     CHECK_THROWS_AS(DenseDesign<double>(map(x), starts, 1), InvalidArgument);

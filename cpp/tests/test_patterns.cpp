@@ -66,6 +66,23 @@ TEST_CASE_TEMPLATE("a bit is a strictly positive score", T, float, double) {
   }
 }
 
+TEST_CASE_TEMPLATE("sparse data have the bits of dense ones", T, float, double) {
+  for (const Index n : kSizes) {
+    CAPTURE(n);
+    const auto x = random_sparse_data<T>(n, 9, 1);
+    const auto gates = random_data<double>(9, 13, 2);
+    const Compressed<T> rows(x);
+    for (const Vector& offset : {Vector(), Vector(random_matrix(13, 1, 3))}) {
+      for (const int n_threads : {1, 2}) {
+        Patterns patterns(n, 13);
+        std::fill(patterns.words().begin(), patterns.words().end(), ~Word{0});
+        pack_patterns(rows.view(), map(gates), offset, n_threads, patterns.words().data());
+        CHECK(patterns.words() == pack(x, gates, offset).words());
+      }
+    }
+  }
+}
+
 TEST_CASE("a score of zero is inactive") {
   DataMatrix<double> x(4, 2), gates(2, 2);
   x << 1, 1, 0, 0, -1, -1, 2, 1;

@@ -105,5 +105,25 @@ TEST_CASE_TEMPLATE("a sample's prediction depends neither on its batch nor on th
   });
 }
 
+TEST_CASE_TEMPLATE("predictions on sparse samples are those of the formula", T, float, double) {
+  for_each_network([](const Network& network) {
+    const Index n = 600;
+    const auto x = random_sparse_data<T>(n, kFeatures, 13);
+    const Compressed<T> rows(x);
+    DataMatrix<double> out = DataMatrix<double>::Constant(n, kOutputs, 9.0);
+    predict(network.view(), rows.view(), 1, out);
+    for (Index i = 0; i < n; ++i) {
+      const Vector row = x.row(i).transpose().template cast<double>();
+      CHECK(relative_error(out.row(i).transpose(), network.naive(row)) <= 1e-12);
+    }
+    for (const Index i : {0, 255, 256, 599}) {
+      CAPTURE(i);
+      DataMatrix<double> tail = DataMatrix<double>::Constant(n - i, kOutputs, 9.0);
+      predict(network.view(), middle_rows(rows.view(), i, n - i), 2, tail);
+      CHECK(same_bits(out.bottomRows(n - i), tail));
+    }
+  });
+}
+
 }  // namespace
 }  // namespace cvxnn

@@ -51,6 +51,7 @@ PYTHON_EXCEPTIONS = {("diagnostics", ""), ("network", "_conversion")}
 
 CPP_LAYERS = [
     ["types", "errors"],
+    ["sparse_rows"],
     ["threads", "control", "aligned", "cost_model", "power_iteration", "cone_scaling"],
     ["block_norm"],
     ["cone_projection"],
@@ -59,9 +60,10 @@ CPP_LAYERS = [
     ["make_loss"],
     ["predict", "kernels/bit_product", "activation_cones", "enumeration"],
     ["cell_walk"],
-    ["kernels/masked_product", "kernels/sample_gram"],
+    ["kernels/masked_product", "kernels/sample_gram", "kernels/sparse_product"],
     ["operators/operator"],
-    ["operators/masked", "operators/dense", "operators/signed"],
+    ["operators/pattern_design"],
+    ["operators/masked", "operators/sparse_masked", "operators/dense", "operators/signed"],
     ["working_set", "pricing", "certificate", "spectra"],
     ["quadratic_model", "feature_spectrum"],
     ["kronecker", "line_search", "sample_system"],

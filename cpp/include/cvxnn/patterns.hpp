@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "cvxnn/sparse_rows.hpp"
 #include "cvxnn/types.hpp"
 
 namespace cvxnn {
@@ -42,6 +43,11 @@ struct PatternView {
 // gates: n_features x n_gates, row-major. offsets: n_gates, or empty for none.
 template <class T>
 void pack_patterns(const DataMap<T>& x, const DataMap<double>& gates, ConstVectorRef offsets,
+                   int n_threads, Word* words);
+
+// The same of sparse data, with the same bits: products with zeros change no sum.
+template <class T>
+void pack_patterns(const SparseRows<T>& x, const DataMap<double>& gates, ConstVectorRef offsets,
                    int n_threads, Word* words);
 
 // Column indices of the distinct, non-empty patterns, first occurrence kept, in order. Moves their

@@ -18,9 +18,10 @@ struct NetworkView {
   DataMap<double> skip;                  // S: n_features x n_outputs, or 0 x n_outputs
 };
 
-// out: n_samples x n_outputs. A sample's result does not depend on its batch or on n_threads.
-template <class T>
-void predict(const NetworkView& network, const DataMap<T>& x, int n_threads,
+// Samples: DataMap or SparseRows. out: n_samples x n_outputs. A sample's result does not depend on
+// its batch or on n_threads.
+template <class Samples>
+void predict(const NetworkView& network, const Samples& x, int n_threads,
              Eigen::Ref<DataMatrix<double>> out);
 
 }  // namespace cvxnn

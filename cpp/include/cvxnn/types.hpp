@@ -28,6 +28,11 @@ using DataMatrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMa
 template <class T>
 using DataMap = Eigen::Map<const DataMatrix<T>>;
 
+template <class T>
+DataMap<T> middle_rows(const DataMap<T>& x, Index first, Index count) {
+  return DataMap<T>(x.data() + first * x.cols(), count, x.cols());
+}
+
 // A short, fixed number of lanes. Eigen maps it on whatever packets the CPU level has.
 template <class T, int Lanes>
 using Packet = Eigen::Array<T, Lanes, 1>;

@@ -37,22 +37,20 @@ std::vector<Word> patterns_of_samples(const PatternView& patterns, const std::ve
 
 // Panels of 64 columns of S, from the diagonal down; each is the forward product of the bits with
 // the scaled patterns of its samples.
-template <class T>
-void masked_sample_gram(const DataMap<T>& x, const PatternView& patterns,
+void masked_sample_gram(const PanelProducts& products, const PatternView& patterns,
                         const std::vector<Index>& list, ConstVectorRef scales, int n_threads,
                         Control& control, MatrixRef S) {
-  const Index n = x.rows(), n_in = static_cast<Index>(list.size());
+  const Index n = patterns.n_samples, n_in = static_cast<Index>(list.size());
   const Index stride = patterns.n_words() * kWordBits;
   n_threads = worthwhile_threads(0.1 * static_cast<double>(n * n) * n_in, n_threads);
   const std::vector<Word> bits = patterns_of_samples(patterns, list, stride, n_threads);
-  const DataMatrix<double> rows = x.template cast<double>();
   std::vector<PanelScratch> scratch(std::max(1, n_threads));
 
   parallel_for(patterns.n_words(), n_threads, [&](Index w, int thread) {
     PanelScratch& s = scratch[thread];
     const Index first = w * kWordBits, below = n - first, width = std::min(kWordBits, below);
     s.products.resize(below, width);
-    s.products.noalias() = rows.bottomRows(below) * rows.middleRows(first, width).transpose();
+    products(first, s.products);
     double* tables = s.tables.reserve(table_size<double>());
     double* tile = s.tile.reserve(kInputs * kLanes);
     double* sums = s.sums.reserve(below * kLanes);
@@ -79,12 +77,5 @@ void masked_sample_gram(const DataMap<T>& x, const PatternView& patterns,
   });
   control.poll();
 }
-
-template void masked_sample_gram(const DataMap<float>&, const PatternView&,
-                                 const std::vector<Index>&, ConstVectorRef, int, Control&,
-                                 MatrixRef);
-template void masked_sample_gram(const DataMap<double>&, const PatternView&,
-                                 const std::vector<Index>&, ConstVectorRef, int, Control&,
-                                 MatrixRef);
 
 }  // namespace cvxnn::kernels

@@ -1,14 +1,11 @@
 #include "cvxnn/operators/masked.hpp"
 
 #include <algorithm>
-#include <numeric>
 #include <type_traits>
 
-#include "cvxnn/errors.hpp"
 #include "cvxnn/kernels/masked_product.hpp"
 #include "cvxnn/kernels/sample_gram.hpp"
 #include "cvxnn/power_iteration.hpp"
-#include "cvxnn/threads.hpp"
 
 namespace cvxnn {
 namespace {
@@ -23,11 +20,9 @@ struct MaskedDesign<T>::Scratch {
 
 template <class T>
 MaskedDesign<T>::MaskedDesign(const DataMap<T>& x, const PatternView& patterns, int n_threads)
-    : x_(x), patterns_(patterns), n_threads_(n_threads), scratch_(std::make_unique<Scratch>()) {
-  require(x.rows() == patterns.n_samples, "patterns were made from " +
-                                              std::to_string(patterns.n_samples) +
-                                              " samples, X has " + std::to_string(x.rows()));
-}
+    : PatternDesign(patterns, x.rows(), x.cols(), n_threads),
+      x_(x),
+      scratch_(std::make_unique<Scratch>()) {}
 
 template <class T>
 MaskedDesign<T>::~MaskedDesign() = default;
@@ -45,30 +40,6 @@ void MaskedDesign<T>::feature_gram(ConstVectorRef h, MatrixRef G) const {
     G.selfadjointView<Eigen::Lower>().rankUpdate(strip.transpose());
   }
   G.triangularView<Eigen::StrictlyUpper>() = G.transpose();
-}
-
-// Counted on 64 words of samples at most, spread evenly.
-template <class T>
-void MaskedDesign<T>::overlaps(const std::vector<Index>& blocks, MatrixRef out) const {
-  constexpr Index kWords = 64;
-  const Index m = static_cast<Index>(blocks.size());
-  const Index n_words = patterns_.n_words(), used = std::min(kWords, n_words);
-  std::vector<Word> words(m * used);
-  for (Index k = 0; k < used; ++k) {
-    const Word* row = patterns_.row(k * n_words / used);
-    for (Index p = 0; p < m; ++p) words[p * used + k] = row[blocks[p]];
-  }
-  const double bit = 1.0 / static_cast<double>(std::min(used * kWordBits, x_.rows()));
-  const double work = static_cast<double>(m * m * used);
-  parallel_for(m, worthwhile_threads(work, n_threads_), [&](Index q, int) {
-    const Word* b = words.data() + q * used;
-    for (Index p = q; p < m; ++p) {
-      const Word* a = words.data() + p * used;
-      Index count = 0;
-      for (Index k = 0; k < used; ++k) count += __builtin_popcountll(a[k] & b[k]);
-      out(p, q) = out(q, p) = bit * static_cast<double>(count);
-    }
-  });
 }
 
 template <class T>
@@ -142,7 +113,11 @@ void MaskedDesign<T>::gram(Index block, ConstVectorRef h, MatrixRef H) const {
 template <class T>
 void MaskedDesign<T>::sample_gram(const std::vector<Index>& blocks, ConstVectorRef scales,
                                   Control& control, MatrixRef S) const {
-  kernels::masked_sample_gram(x_, patterns_, blocks, scales, n_threads_, control, S);
+  const DataMatrix<double> rows = x_.template cast<double>();
+  const auto products = [&](Index first, MatrixRef out) {
+    out.noalias() = rows.bottomRows(out.rows()) * rows.middleRows(first, out.cols()).transpose();
+  };
+  kernels::masked_sample_gram(products, patterns_, blocks, scales, n_threads_, control, S);
 }
 
 // A dense product, and then the masks.
@@ -165,20 +140,13 @@ void MaskedDesign<T>::images(const std::vector<Index>& blocks, const double* coe
   }
 }
 
-// One more product of the same kind, on the column of weighted row norms.
 template <class T>
-void MaskedDesign<T>::squared_norms(ConstVectorRef h, VectorRef out) const {
-  Vector energy(x_.rows());
+Vector MaskedDesign<T>::row_energies() const {
+  Vector energies(x_.rows());
   for (Index i = 0; i < x_.rows(); ++i) {
-    energy[i] = h[i] * x_.row(i).template cast<double>().squaredNorm();
+    energies[i] = x_.row(i).template cast<double>().squaredNorm();
   }
-  const DataMatrix<double> ones = DataMatrix<double>::Ones(x_.rows(), 1);
-  const DataMap<double> column(ones.data(), x_.rows(), 1);
-  std::vector<Index> all(n_blocks());
-  std::iota(all.begin(), all.end(), Index{0});
-  Control control;
-  MaskedDesign<double>(column, patterns_, n_threads_)
-      .gradients(all, energy, Precision::accurate, control, out.data());
+  return energies;
 }
 
 // D_p <= I: what bounds X^T diag(h) X bounds every block.

@@ -4,27 +4,19 @@
 #include <memory>
 #include <type_traits>
 
-#include "cvxnn/operators/operator.hpp"
-#include "cvxnn/patterns.hpp"
+#include "cvxnn/operators/pattern_design.hpp"
 
 namespace cvxnn {
 
 // Views of data and patterns that the caller keeps alive.
 template <class T>
-class MaskedDesign final : public Operator, public CommonFeatures {
+class MaskedDesign final : public PatternDesign {
  public:
   MaskedDesign(const DataMap<T>& x, const PatternView& patterns, int n_threads);
   ~MaskedDesign() override;
 
-  Index n_samples() const override { return x_.rows(); }
-  Index n_blocks() const override { return patterns_.n_patterns; }
-  Index block_size(Index) const override { return x_.cols(); }
-
   bool float_products() const override { return std::is_same_v<T, float>; }
-  const CommonFeatures* common_features() const override { return this; }
-  Index n_features() const override { return x_.cols(); }
   void feature_gram(ConstVectorRef h, MatrixRef G) const override;
-  void overlaps(const std::vector<Index>& blocks, MatrixRef out) const override;
 
   void gradients(const std::vector<Index>& blocks, ConstMatrixRef R, Precision precision,
                  Control& control, double* out) const override;
@@ -38,7 +30,6 @@ class MaskedDesign final : public Operator, public CommonFeatures {
                    MatrixRef S) const override;
   void images(const std::vector<Index>& blocks, const double* coefs, Index first,
               MatrixRef out) const override;
-  void squared_norms(ConstVectorRef h, VectorRef out) const override;
   double curvature_bound(ConstVectorRef h) const override;
   void dense_block(Index block, MatrixRef out) const override;
   void reference_gradients(Index first, Index count, ConstMatrixRef R, double* out) const override;
@@ -48,9 +39,9 @@ class MaskedDesign final : public Operator, public CommonFeatures {
  private:
   struct Scratch;
 
+  Vector row_energies() const override;
+
   DataMap<T> x_;
-  PatternView patterns_;
-  int n_threads_;
   std::unique_ptr<Scratch> scratch_;
 };
 
