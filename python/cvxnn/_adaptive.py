@@ -12,7 +12,13 @@ from cvxnn._ext import core
 from cvxnn._problem import Problem, make_problem
 from cvxnn._programs import PatternProgram
 from cvxnn._threads import effective_threads
-from cvxnn._validation import Float, check_count, check_positive, check_time_limit
+from cvxnn._validation import (
+    Float,
+    check_count,
+    check_positive,
+    check_time_limit,
+    refuse_sparse,
+)
 from cvxnn.arrangements import (
     PatternSet,
     RandomState,
@@ -75,6 +81,7 @@ def adaptive_program(
         raise ValueError(f"patterns='adaptive' needs activation='relu', got {activation!r}")
     if weights is not None:
         raise ValueError("weights belong to given patterns, not to patterns='adaptive'")
+    refuse_sparse(X, "X", " for patterns='adaptive'")
     n_starts = check_count(n_starts, "n_starts")
     problem = make_problem(X, y, 1, weights=None, **options)
     return AdaptiveProgram(

@@ -11,12 +11,13 @@ from cvxnn._threads import effective_threads
 from cvxnn._validation import (
     Float,
     check_choice,
-    check_data,
     check_matrix,
     check_positive,
     check_sample_weight,
+    check_samples,
     check_targets,
     check_vector,
+    core_form,
 )
 from cvxnn.losses import Huber, resolve_loss
 
@@ -93,7 +94,7 @@ class Layers:
         return int(self.coefs_[1].shape[1])
 
     def _forward(self, X: ArrayLike, n_threads: int | None) -> Float:
-        data = check_data(X)
+        data = check_samples(X)
         if data.shape[1] != self.n_features_in_:
             raise ValueError(
                 f"X must have {self.n_features_in_} features, as the network has, "
@@ -101,7 +102,7 @@ class Layers:
             )
         n_features, n_outputs = self.n_features_in_, self.n_outputs_
         output: Float = core.predict(
-            data,
+            core_form(data),
             self.coefs_[0],
             self.intercepts_[0],
             self.coefs_[1],
@@ -118,7 +119,7 @@ class Layers:
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Data.
         n_threads : int or None, default=None
             Threads; None is OpenMP's setting.
@@ -154,7 +155,7 @@ class Layers:
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Data.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets; -1 and +1 for classification losses, shares of classes for ``softmax``.

@@ -13,16 +13,17 @@ from numpy.typing import ArrayLike
 from cvxnn._threads import effective_threads
 from cvxnn._validation import (
     SOLVERS,
-    Data,
     Float,
+    Samples,
     check_block_weights,
     check_choice,
     check_count,
-    check_data,
     check_positive,
     check_sample_weight,
+    check_samples,
     check_targets,
     check_time_limit,
+    refuse_sparse,
 )
 from cvxnn.losses import Huber, Loss, resolve_loss
 from cvxnn.results import IterationInfo
@@ -41,7 +42,7 @@ class Problem:
     Targets have a column an output; penalty is one of `PENALTIES`.
     """
 
-    data: Data
+    data: Samples
     targets: Float
     omega: Float
     loss: Loss
@@ -57,10 +58,11 @@ class Problem:
 
     def arguments(self) -> dict[str, Any]:
         """Return the keyword arguments that every entry point of the core takes."""
-        columns = [np.ones((len(self.data), 1))] if self.fit_intercept else []
+        n_samples = self.data.shape[0]
+        columns = [np.ones((n_samples, 1))] if self.fit_intercept else []
         if self.skip_connection:
             columns.append(np.asarray(self.data, dtype=np.float64))
-        free = np.hstack(columns) if columns else np.empty((len(self.data), 0))
+        free = np.hstack(columns) if columns else np.empty((n_samples, 0))
         return {
             "loss": self.loss.name,
             "delta": self.loss.delta,
@@ -98,14 +100,17 @@ def make_problem(
     several: bool = False,
 ) -> Problem:
     """Check the arguments that all programs share; `several` outputs are for some only."""
-    data = check_data(X)
+    if skip_connection:
+        refuse_sparse(X, "X", " for skip_connection=True")
+    data = check_samples(X)
+    n_samples = data.shape[0]
     spec = resolve_loss(loss)
     return Problem(
         data=data,
         targets=check_targets(
-            y, len(data), labels=spec.labels, shares=spec.shares, several=several
+            y, n_samples, labels=spec.labels, shares=spec.shares, several=several
         ),
-        omega=check_sample_weight(sample_weight, len(data)),
+        omega=check_sample_weight(sample_weight, n_samples),
         loss=spec,
         weights=check_block_weights(weights, n_blocks),
         fit_intercept=bool(fit_intercept),

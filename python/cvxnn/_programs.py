@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike
 from cvxnn._ext import core
 from cvxnn._problem import Problem, make_problem, shown_log, solver_settings
 from cvxnn._threads import effective_threads
-from cvxnn._validation import Float, check_choice
-from cvxnn.arrangements import PatternSet, check_data_of
+from cvxnn._validation import Float, check_choice, core_form, refuse_sparse
+from cvxnn.arrangements import PatternSet, check_samples_of
 from cvxnn.results import SolveResult, certified_fields
 
 ACTIVATIONS = ("gated_relu", "relu")
@@ -51,7 +51,7 @@ class PatternProgram:
         core_solve = core.solve_relu if self.activation == "relu" else core.solve_masked
         with shown_log(verbose):
             solutions = core_solve(
-                self.problem.data,
+                core_form(self.problem.data),
                 self.patterns.words,
                 self.problem.targets,
                 self.problem.omega,
@@ -67,7 +67,7 @@ class PatternProgram:
         relu = self.activation == "relu"
         core_alpha_max = core.alpha_max_relu if relu else core.alpha_max_masked
         value: float = core_alpha_max(
-            self.problem.data,
+            core_form(self.problem.data),
             self.patterns.words,
             self.problem.targets,
             self.problem.omega,
@@ -167,9 +167,11 @@ def pattern_program(
             "patterns must be a PatternSet (see activation_patterns), "
             f"got {type(patterns).__name__}"
         )
+    if activation == "relu":
+        refuse_sparse(X, "X", " for activation='relu'")
     several = activation == "gated_relu"
     problem = make_problem(
-        check_data_of(X, patterns), y, patterns.n_patterns, several=several, **options
+        check_samples_of(X, patterns), y, patterns.n_patterns, several=several, **options
     )
     if activation == "relu" and not (problem.weights > 0.0).all():
         raise ValueError("weights must be positive for activation='relu', got a zero")

@@ -4,13 +4,14 @@ Each check raises before any work starts and names the argument, what it got and
 """
 
 import numbers
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Float = NDArray[np.float64]
 Data = NDArray[np.float32] | NDArray[np.float64]
+Samples: TypeAlias = Any  # Data, or a csr_array in canonical form: SciPy has no types
 
 SOLVERS = ("auto", "bcd", "fista", "newton", "interior_point")
 
@@ -21,10 +22,20 @@ _LARGEST_FLOAT32 = 1e15
 _ROUNDING = 1e-9  # of a sum of shares
 
 
+def is_sparse(value: Any) -> bool:
+    """Whether a value is a sparse matrix or array of SciPy."""
+    return hasattr(value, "toarray") and hasattr(value, "nnz")
+
+
+def refuse_sparse(value: Any, name: str, why: str = "") -> None:
+    """Raise for a sparse matrix, where nothing but dense data will do."""
+    if is_sparse(value):
+        raise TypeError(f"{name} must be dense{why}, got a sparse matrix: pass {name}.toarray()")
+
+
 def check_numeric(value: ArrayLike, name: str) -> NDArray[Any]:
     """Return a real numeric array of any shape."""
-    if hasattr(value, "toarray") and hasattr(value, "nnz"):
-        raise TypeError(f"{name} must be dense, got a sparse matrix: pass {name}.toarray()")
+    refuse_sparse(value, name)
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
         raise ValueError(f"{name} must not have masked entries: fill or drop them first")
     try:
@@ -60,28 +71,77 @@ def _check_magnitude(array: NDArray[Any], name: str) -> float:
     return largest
 
 
+def _check_data_shape(shape: tuple[int, ...], name: str) -> None:
+    if len(shape) != 2:
+        hint = ""
+        if len(shape) == 1:
+            hint = f": one feature is {name}.reshape(-1, 1), one sample {name}.reshape(1, -1)"
+        elif len(shape) > 2:
+            hint = f": flatten each sample, {name}.reshape(len({name}), -1)"
+        raise ValueError(f"{name} must be 2-D (n_samples, n_features), got shape {shape}{hint}")
+    if shape[0] == 0 or shape[1] == 0:
+        raise ValueError(f"{name} must have at least one sample and one feature, got shape {shape}")
+
+
+def _data_dtype(array: NDArray[Any]) -> type[np.floating[Any]]:
+    return np.float32 if array.dtype.newbyteorder("=") == np.float32 else np.float64
+
+
 def check_data(value: ArrayLike, name: str = "X") -> Data:
     """Return data as a C-ordered float array (n_samples, n_features); right ones are not copied."""
     array = check_numeric(value, name)
-    if array.ndim != 2:
-        hint = ""
-        if array.ndim == 1:
-            hint = f": one feature is {name}.reshape(-1, 1), one sample {name}.reshape(1, -1)"
-        elif array.ndim > 2:
-            hint = f": flatten each sample, {name}.reshape(len({name}), -1)"
-        raise ValueError(
-            f"{name} must be 2-D (n_samples, n_features), got shape {array.shape}{hint}"
-        )
-    if array.shape[0] == 0 or array.shape[1] == 0:
-        raise ValueError(
-            f"{name} must have at least one sample and one feature, got shape {array.shape}"
-        )
-    dtype = np.float32 if array.dtype.newbyteorder("=") == np.float32 else np.float64
-    data: Data = np.ascontiguousarray(array, dtype=dtype)
+    _check_data_shape(array.shape, name)
+    data: Data = np.ascontiguousarray(array, dtype=_data_dtype(array))
     _check_finite(data, name)
     if _check_magnitude(data, name) > _LARGEST_FLOAT32:
         data = data.astype(np.float64)
     return data
+
+
+def check_samples(value: Any, name: str = "X") -> Samples:
+    """Return data as `check_data` does, and of a sparse matrix a csr_array in canonical form.
+
+    That is with sorted columns, none twice; values float32 or float64, right ones not copied.
+    """
+    if not is_sparse(value):
+        return check_data(value, name)
+    _check_data_shape(value.shape, name)
+    if value.shape[1] >= 2**31:
+        raise ValueError(f"{name} must have fewer than 2**31 features, got {value.shape[1]}")
+    from scipy.sparse import csc_array, csr_array
+
+    if value.format not in ("csr", "csc"):
+        value = value.tocsr()
+    values = check_numeric(value.data, name)
+    values = np.ascontiguousarray(values, dtype=_data_dtype(values))
+    kind = csr_array if value.format == "csr" else csc_array
+    try:
+        rows = kind((values, value.indices, value.indptr), shape=value.shape)
+        rows.check_format(full_check=True)  # SciPy and the core trust the indices
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{name} must be a valid sparse matrix: {error}") from None
+    rows = rows.tocsr()
+    if not rows.has_canonical_format:
+        rows = rows.copy()  # the caller's indices lie below
+        rows.sum_duplicates()
+    finite = np.isfinite(rows.data)
+    if not finite.all():
+        entry = int(np.argmin(finite))
+        row = int(np.searchsorted(rows.indptr, entry, side="right")) - 1
+        where = (row, int(rows.indices[entry]))
+        raise ValueError(f"{name} contains NaN or infinity, first at index {where}")
+    if rows.nnz:
+        _check_magnitude(rows.data, name)
+    return rows
+
+
+def core_form(data: Samples) -> Any:
+    """Return checked data as the core takes them: an array, or the parts of a csr_array."""
+    if not is_sparse(data):
+        return data
+    columns = np.ascontiguousarray(data.indices, dtype=np.int32)
+    starts = np.ascontiguousarray(data.indptr, dtype=np.int64)
+    return data.data, columns, starts, data.shape[1]
 
 
 def check_vector(value: ArrayLike, name: str, size: int, what: str = "n_samples") -> Float:

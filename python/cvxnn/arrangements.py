@@ -8,7 +8,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from cvxnn._ext import core
 from cvxnn._threads import effective_threads
-from cvxnn._validation import Data, Float, check_count, check_data, check_gates
+from cvxnn._validation import (
+    Data,
+    Float,
+    Samples,
+    check_count,
+    check_data,
+    check_gates,
+    check_samples,
+    core_form,
+)
 
 RandomState: TypeAlias = (
     int
@@ -162,11 +171,12 @@ def activation_patterns(
 
     Pattern p of sample i is ``1[x_i @ g_p > 0]``. Duplicates keep their first gate; patterns
     without an active sample are dropped. Scores are summed in float64 in a fixed order, so the
-    patterns depend on the values of X and gates only: not on dtype, threads, CPU or batch.
+    patterns depend on the values of X and gates only: not on dtype, sparsity, threads, CPU or
+    batch.
 
     Parameters
     ----------
-    X : array-like of shape (n_samples, n_features)
+    X : array-like or sparse matrix of shape (n_samples, n_features)
         Data. For a bias, append a constant column: it takes part in the gates.
     gates : array-like of shape (n_features, n_gates)
         One gate a column; see `sample_gates`.
@@ -196,12 +206,12 @@ def activation_patterns(
            [0, 1],
            [1, 0]])
     """
-    data = check_data(X)
+    data = check_samples(X)
     columns = check_gates(gates, data.shape[1])
     n_threads = effective_threads(n_threads)
     n_samples, n_gates = data.shape[0], columns.shape[1]
     words = np.empty((-(-n_samples // 64), n_gates), dtype=np.uint64)
-    core.pack_patterns(data, columns, words, n_threads=n_threads)
+    core.pack_patterns(core_form(data), columns, words, n_threads=n_threads)
     kept = core.unique_patterns(words, n_samples)
     if len(kept) == 0:
         raise ValueError("gates must be active on at least one sample, got only empty patterns")
@@ -253,8 +263,14 @@ def pattern_bound(data: Data) -> float:
 
 
 def check_data_of(X: ArrayLike, patterns: PatternSet) -> Data:
-    """Return X as the core wants it; it must have the shape of the data of the patterns."""
-    data = check_data(X)
+    """Return dense X as the core wants it; it must have the shape of the data of the patterns."""
+    data: Data = check_samples_of(check_data(X), patterns)
+    return data
+
+
+def check_samples_of(X: ArrayLike, patterns: PatternSet) -> Samples:
+    """Return the same for X that may be sparse."""
+    data = check_samples(X)
     if data.shape != (patterns.n_samples, patterns.n_features):
         raise ValueError(
             f"patterns were made from data of shape ({patterns.n_samples}, {patterns.n_features}), "

@@ -11,7 +11,7 @@ from cvxnn._conversion import as_network
 from cvxnn._ext import core
 from cvxnn._problem import Problem, make_problem
 from cvxnn._threads import effective_threads
-from cvxnn._validation import Float, check_choice, check_count, check_positive
+from cvxnn._validation import Float, check_choice, check_count, check_positive, refuse_sparse
 from cvxnn.arrangements import (
     PatternSet,
     RandomState,
@@ -226,6 +226,7 @@ def _as_problem(
     """Return the training problem, hidden weights (bias last, if any) and output weights."""
     if loss == "hinge":
         raise ValueError("loss must be smooth, got 'hinge'")
+    refuse_sparse(X, "X")
     neurons = network.coefs_[0]
     problem = make_problem(
         X,

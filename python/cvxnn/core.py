@@ -148,9 +148,11 @@ def solve(
 
     Parameters
     ----------
-    X : array-like of shape (n_samples, n_features), float32 or float64
+    X : array-like or sparse matrix of shape (n_samples, n_features), float32 or float64
         Data; C-ordered arrays of these dtypes are used where they lie. For a hidden bias, append a
         constant column. With float32 data the fast products are float32, the certificate float64.
+        Sparse ones of SciPy, best CSR, stay sparse, with float64 products: for ``gated_relu``
+        over given patterns, without a skip connection.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         Targets; -1 and +1 for ``logistic``, ``squared_hinge`` and ``hinge``, shares of classes
         (rows with sum one) for ``softmax``. Several outputs for ``gated_relu`` only.

@@ -5,7 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cvxnn._validation import Data, Float, check_count, check_data, check_fraction
+from cvxnn._validation import (
+    Float,
+    Samples,
+    check_count,
+    check_fraction,
+    check_samples,
+    is_sparse,
+)
 from cvxnn.arrangements import RandomState, generator
 
 
@@ -155,7 +162,7 @@ def sample_quantile_gates(
 
     Parameters
     ----------
-    X : array-like of shape (n_samples, n_features)
+    X : array-like or sparse matrix of shape (n_samples, n_features)
         Data, without a constant column.
     n_gates : int
         Number of gates.
@@ -190,7 +197,7 @@ def sample_quantile_gates(
     >>> patterns.to_dense().sum(axis=0)
     array([10, 10, 10, 10, 10])
     """
-    data = check_data(X)
+    data = check_samples(X)
     n_gates = check_count(n_gates, "n_gates")
     if active_share is not None:
         active_share = check_fraction(active_share, "active_share")
@@ -219,10 +226,11 @@ def _check_image_shape(image_shape: Sequence[int]) -> tuple[int, int, int]:
     return height, width, channels[0] if channels else 1
 
 
-def _threshold(data: Data, direction: Float, n_active: int) -> float:
+def _threshold(data: Samples, direction: Float, n_active: int) -> float:
     """Return a number that `n_active` of the scores exceed, more where scores are equal."""
     # Not by BLAS, whose sums depend on its threads.
-    scores = np.sort(np.einsum("ij,j->i", data, direction))
+    scores = data @ direction if is_sparse(data) else np.einsum("ij,j->i", data, direction)
+    scores = np.sort(scores)
     least = scores[-n_active]
     below = scores[scores < least]
     if len(below) == 0:
