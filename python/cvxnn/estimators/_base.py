@@ -14,7 +14,17 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from cvxnn._adaptive import AdaptiveProgram
 from cvxnn._problem import PENALTIES, Callback, make_problem
 from cvxnn._programs import ACTIVATIONS, PatternProgram
-from cvxnn._validation import Data, Float, check_choice, check_count, check_data, check_gates
+from cvxnn._validation import (
+    Float,
+    Samples,
+    check_choice,
+    check_count,
+    check_data,
+    check_gates,
+    check_samples,
+    is_sparse,
+    refuse_sparse,
+)
 from cvxnn.arrangements import (
     PatternSet,
     RandomState,
@@ -28,11 +38,17 @@ from cvxnn.gate_samplers import sample_quantile_gates, sample_sparse_gates
 from cvxnn.losses import Huber
 from cvxnn.results import SolveResult
 
-Gates: TypeAlias = ArrayLike | Callable[[Data, int, np.random.Generator], ArrayLike] | None
+Gates: TypeAlias = ArrayLike | Callable[[Samples, int, np.random.Generator], ArrayLike] | None
 
 _SAMPLERS = ("feature_sparse", "quantile")
 _ORDER = 2  # of gates="feature_sparse"
 _STARTS = 100  # of a round of patterns="adaptive"
+
+_DATA_OPTIONS: dict[str, Any] = {
+    "dtype": [np.float64, np.float32],
+    "order": "C",
+    "accept_sparse": "csr",
+}
 
 
 class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, ABC):
@@ -76,8 +92,8 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
 
     @abstractmethod
     def _encode(
-        self, X: Data, y: NDArray[Any], weight: Float
-    ) -> tuple[Data, Float, Float, Standardizer]:
+        self, X: Samples, y: NDArray[Any], weight: Float
+    ) -> tuple[Samples, Float, Float, Standardizer]:
         """Return canonical rows, their targets as the loss wants them, weights, and target map."""
 
     def _check_parameters(self) -> None:
@@ -115,13 +131,16 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
 
     def _check_training(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None
-    ) -> tuple[Data, NDArray[Any], Float]:
-        """Check parameters and data; return X, y and weights as arrays."""
+    ) -> tuple[Samples, NDArray[Any], Float]:
+        """Check parameters and data; return X, y and weights as arrays, sparse X as csr_array."""
         self._check_parameters()
         refuse_images(X)
-        data, values = validate_data(
-            self, X, y, dtype=[np.float64, np.float32], order="C", **self._target_options
-        )
+        data, values = validate_data(self, X, y, **_DATA_OPTIONS, **self._target_options)
+        if self.activation == "relu":
+            refuse_sparse(data, "X", " for activation='relu'")
+        if self.patterns == "exact":
+            refuse_sparse(data, "X", " for patterns='exact'")
+        data = check_samples(data)
         weight: Float = _check_sample_weight(
             sample_weight, data, dtype=np.float64, ensure_non_negative=True
         )
@@ -130,7 +149,7 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         return data, values, weight
 
     def _make_patterns(
-        self, data: Data, random_state: RandomState, n_patterns: int | None
+        self, data: Samples, random_state: RandomState, n_patterns: int | None
     ) -> PatternSet:
         if self.patterns == "exact":
             return enumerate_patterns(data, n_threads=self.n_threads)
@@ -139,7 +158,7 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
             gates = np.asarray(gates)[:, :n_patterns]
         return activation_patterns(data, gates, n_threads=self.n_threads)
 
-    def _make_gates(self, data: Data, n_gates: int, random_state: RandomState) -> ArrayLike:
+    def _make_gates(self, data: Samples, n_gates: int, random_state: RandomState) -> ArrayLike:
         """Return own gates, or `n_gates` that are sampled on standardised data."""
         n_columns = data.shape[1]
         n_features = n_columns - self.fit_intercept
@@ -167,7 +186,7 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
 
     def _columns(
         self,
-        X: Data,
+        X: Samples,
         y: NDArray[Any],
         weight: Float,
         random_state: RandomState,
@@ -175,9 +194,8 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
     ) -> Columns:
         """Return the programs of checked data, over the first `n_patterns` gates or all."""
         X, targets, weight, target_map = self._encode(X, y, weight)
-        input_map = Standardizer(
-            X, weight, center=self.standardize and self.fit_intercept, scale=self.standardize
-        )
+        center = self.standardize and self.fit_intercept and not is_sparse(X)
+        input_map = Standardizer(X, weight, center=center, scale=self.standardize)
         data = input_map.transform(X, constant_column=self.fit_intercept)
         adaptive = self.patterns == "adaptive"
         patterns = None if adaptive else self._make_patterns(data, random_state, n_patterns)
@@ -250,11 +268,10 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
                 stacklevel=3,
             )
 
-    def _validated(self, X: ArrayLike) -> Data:
+    def _validated(self, X: ArrayLike) -> Samples:
         check_is_fitted(self)
         refuse_images(X)
-        data: Data = validate_data(self, X, reset=False, dtype=[np.float64, np.float32], order="C")
-        return data
+        return validate_data(self, X, reset=False, **_DATA_OPTIONS)
 
     def _outputs(self, X: ArrayLike) -> Float:
         data = self._validated(X)
@@ -265,7 +282,7 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Inputs.
 
         Returns
@@ -286,7 +303,7 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = False
+        tags.input_tags.sparse = self.activation == "gated_relu" and self.patterns == "sample"
         return tags
 
 

@@ -12,7 +12,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 
 from cvxnn._problem import Callback
-from cvxnn._validation import Data, Float, check_positive
+from cvxnn._validation import Float, Samples, check_positive
 from cvxnn.arrangements import RandomState
 from cvxnn.estimators._base import Gates, ReLUEstimator
 from cvxnn.estimators._columns import Standardizer, canonical_rows
@@ -52,7 +52,8 @@ class ReLUClassifier(ClassifierMixin, ReLUEstimator):
     fit_intercept : bool, default=True
         Use a hidden bias (regularised, part of the gates) and a free output intercept.
     standardize : bool, default=True
-        Scale inputs to unit variance, and centre them if ``fit_intercept``.
+        Scale inputs to unit variance, and centre them if ``fit_intercept``. Sparse inputs are
+        scaled and not centred.
     class_weight : dict, 'balanced' or None, default=None
         Weights of classes, by label, which multiply the weights of their samples; None is one.
         ``balanced`` gives each class the same total weight.
@@ -99,6 +100,9 @@ class ReLUClassifier(ClassifierMixin, ReLUEstimator):
     Notes
     -----
     `transform` returns the outputs of the hidden neurons: an estimator is also a transformer.
+
+    X may be a sparse matrix for ``gated_relu`` and ``patterns="sample"``; it stays sparse, and
+    so is what a callable for ``gates`` gets.
 
     References
     ----------
@@ -171,7 +175,7 @@ class ReLUClassifier(ClassifierMixin, ReLUEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Inputs.
         y : array-like of shape (n_samples,)
             Labels, of any type.
@@ -193,7 +197,7 @@ class ReLUClassifier(ClassifierMixin, ReLUEstimator):
 
     def _check_training(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None
-    ) -> tuple[Data, NDArray[Any], Float]:
+    ) -> tuple[Samples, NDArray[Any], Float]:
         data, labels, weight = super()._check_training(X, y, sample_weight)
         check_classification_targets(labels)
         n_classes = len(np.unique(labels[weight > 0.0]))
@@ -202,8 +206,8 @@ class ReLUClassifier(ClassifierMixin, ReLUEstimator):
         return data, labels, weight
 
     def _encode(
-        self, X: Data, y: NDArray[Any], weight: Float
-    ) -> tuple[Data, Float, Float, Standardizer]:
+        self, X: Samples, y: NDArray[Any], weight: Float
+    ) -> tuple[Samples, Float, Float, Standardizer]:
         self.classes_ = np.unique(y[weight > 0.0])
         shares = self.loss == "softmax"
         binary = len(self.classes_) == 2 and not shares
@@ -231,7 +235,7 @@ class ReLUClassifier(ClassifierMixin, ReLUEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Inputs.
 
         Returns
@@ -248,7 +252,7 @@ class ReLUClassifier(ClassifierMixin, ReLUEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Inputs.
 
         Returns
@@ -266,7 +270,7 @@ class ReLUClassifier(ClassifierMixin, ReLUEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Inputs.
 
         Returns

@@ -5,46 +5,82 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.linalg import block_diag
+from scipy.sparse import csr_array, hstack, issparse
 
 from cvxnn._adaptive import AdaptiveProgram
 from cvxnn._programs import PatternProgram
-from cvxnn._validation import Data, Float
+from cvxnn._validation import Float, Samples
 from cvxnn.network import Network
 from cvxnn.results import SolveResult
 
 
-def canonical_rows(X: Data, targets: Float, weight: Float) -> tuple[Data, Float, Float]:
+def canonical_rows(X: Samples, targets: Float, weight: Float) -> tuple[Samples, Float, Float]:
     """Sort the rows, add up the weights of equal ones and drop those of weight zero.
 
     Row order, and repetition against weights, then cannot change even the last bit of a model.
     """
     kept = weight > 0.0
-    X, targets, weight = X[kept] + X.dtype.type(0), targets[kept], weight[kept]  # -0.0 becomes 0.0
-    octets = np.hstack([X.view(np.uint8), np.ascontiguousarray(targets).view(np.uint8)])
-    _, first, group = np.unique(
-        octets.view(f"V{octets.shape[1]}")[:, 0], return_index=True, return_inverse=True
-    )
+    X, targets, weight = X[kept], np.ascontiguousarray(targets[kept]), weight[kept]
+    if issparse(X):
+        X.eliminate_zeros()
+        keys = _sparse_keys(X, targets)
+    else:
+        X = X + X.dtype.type(0)  # -0.0 becomes 0.0
+        octets = np.hstack([X.view(np.uint8), targets.view(np.uint8)])
+        keys = octets.view(f"V{octets.shape[1]}")[:, 0]
+    _, first, group = np.unique(keys, return_index=True, return_inverse=True)
     merged = np.asarray(np.bincount(group, weights=weight), dtype=np.float64)
     return X[first], targets[first], merged
 
 
-class Standardizer:
-    """The map ``(x - mean) / scale``, by weighted moments; constant columns keep scale one."""
+def _sparse_keys(X: Samples, targets: Float) -> NDArray[np.object_]:
+    """Return bytes that tell rows and their targets apart."""
+    keys = np.empty(X.shape[0], dtype=object)
+    for i, target in enumerate(targets):
+        row = slice(X.indptr[i], X.indptr[i + 1])
+        keys[i] = X.indices[row].tobytes() + X.data[row].tobytes() + target.tobytes()
+    return keys
 
-    def __init__(self, values: Data, weight: Float, *, center: bool, scale: bool) -> None:
+
+def _mean_squares(values: Samples, share: Float, mean: Float) -> Float:
+    """Return the weighted mean squares of what columns differ from their means by."""
+    if not issparse(values):
+        return np.asarray(share @ (values - mean) ** 2, dtype=np.float64)
+    n_samples, n_columns = values.shape
+    column, weight = values.indices, np.repeat(share, np.diff(values.indptr))
+    squares = weight * (values.data - mean[column]) ** 2
+    rest = 1.0 - np.bincount(column, weight, n_columns)  # the share of the zeros
+    rest[np.bincount(column, minlength=n_columns) == n_samples] = 0.0  # not its rounding
+    squares = np.bincount(column, squares, n_columns) + np.maximum(rest, 0.0) * mean**2
+    return np.asarray(squares, dtype=np.float64)
+
+
+class Standardizer:
+    """The map ``(x - mean) / scale``, by weighted moments; constant columns keep scale one.
+
+    Sparse values cannot be centred.
+    """
+
+    def __init__(self, values: Samples, weight: Float, *, center: bool, scale: bool) -> None:
         share = weight / weight.sum()
         n_columns = values.shape[1]
         mean = share @ values
-        deviation = np.sqrt(share @ (values - mean) ** 2) if scale else np.ones(n_columns)
+        deviation = np.sqrt(_mean_squares(values, share, mean)) if scale else np.ones(n_columns)
         # Below rounding of the mean a deviation is noise, not spread.
         spread = deviation > 10 * np.finfo(values.dtype).eps * np.abs(mean)
         self.mean = mean if center else np.zeros(n_columns)
         self.scale = np.where(spread & (deviation > 0), deviation, 1.0)
 
-    def transform(self, values: Data, *, constant_column: bool) -> Data:
+    def transform(self, values: Samples, *, constant_column: bool) -> Samples:
         """Return the mapped values, with a column of ones after them if wanted."""
         n_samples, n_columns = values.shape
+        if issparse(values):
+            scaled = (values.data / self.scale[values.indices]).astype(values.dtype)
+            mapped = csr_array((scaled, values.indices, values.indptr), shape=values.shape)
+            ones = csr_array(np.ones((n_samples, 1), dtype=values.dtype))
+            return hstack([mapped, ones], format="csr") if constant_column else mapped
         out = np.ones((n_samples, n_columns + constant_column), dtype=values.dtype)
         out[:, :n_columns] = (values - self.mean) / self.scale
         return out

@@ -22,7 +22,7 @@ from sklearn.utils.validation import _check_method_params
 from cvxnn._paths import path_alphas
 from cvxnn._problem import shown_log
 from cvxnn._threads import effective_threads
-from cvxnn._validation import Data, Float, check_choice, check_count
+from cvxnn._validation import Float, Samples, check_choice, check_count
 from cvxnn.arrangements import RandomState, generator
 from cvxnn.estimators._base import ReLUEstimator
 from cvxnn.results import IterationInfo
@@ -72,7 +72,7 @@ class CrossValidatedEstimator(ReLUEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Inputs.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets of a regression, or labels of shape (n_samples,).
@@ -144,10 +144,10 @@ class CrossValidatedEstimator(ReLUEstimator):
         return None if sample_weight is None else weight
 
     def _folds(
-        self, X: Data, y: NDArray[Any], weight: Float, split_params: dict[str, Any]
+        self, X: Samples, y: NDArray[Any], weight: Float, split_params: dict[str, Any]
     ) -> list[Fold]:
         splitter = check_cv(self.cv, y, classifier=is_classifier(self))
-        rows = np.arange(len(X))
+        rows = np.arange(X.shape[0])
         if self.cv is None or isinstance(self.cv, numbers.Integral):
             rows = rows[weight > 0.0]  # the others must not move the borders of folds
         splits = splitter.split(X[rows], y[rows], **split_params)
@@ -167,7 +167,7 @@ class CrossValidatedEstimator(ReLUEstimator):
 
     def _score_folds(
         self,
-        X: Data,
+        X: Samples,
         y: NDArray[Any],
         weight: Float,
         folds: list[Fold],
@@ -280,8 +280,8 @@ class _Stop:
 
 def _score_fold(
     model: CrossValidatedEstimator,
-    training: tuple[Data, NDArray[Any], Float],
-    held_out: tuple[Data, NDArray[Any]],
+    training: tuple[Samples, NDArray[Any], Float],
+    held_out: tuple[Samples, NDArray[Any]],
     alphas: Float,
     scorer: Any,
     score_params: dict[str, Any],

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin
 
 from cvxnn._problem import Callback
-from cvxnn._validation import Data, Float, check_positive
+from cvxnn._validation import Float, Samples, check_positive
 from cvxnn.arrangements import RandomState
 from cvxnn.estimators._base import Gates, ReLUEstimator
 from cvxnn.estimators._columns import Standardizer, canonical_rows
@@ -50,7 +50,8 @@ class ReLURegressor(RegressorMixin, ReLUEstimator):
     fit_intercept : bool, default=True
         Use a hidden bias (regularised, part of the gates) and a free output intercept.
     standardize : bool, default=True
-        Scale inputs and targets to unit variance, and centre them if ``fit_intercept``.
+        Scale inputs and targets to unit variance, and centre them if ``fit_intercept``. Sparse
+        inputs are scaled and not centred.
     tol : float, default=1e-4
         Relative duality gap at which to stop.
     max_iter : int, default=1000
@@ -92,6 +93,9 @@ class ReLURegressor(RegressorMixin, ReLUEstimator):
     Notes
     -----
     `transform` returns the outputs of the hidden neurons: an estimator is also a transformer.
+
+    X may be a sparse matrix for ``gated_relu`` and ``patterns="sample"``; it stays sparse, and
+    so is what a callable for ``gates`` gets.
 
     References
     ----------
@@ -162,7 +166,7 @@ class ReLURegressor(RegressorMixin, ReLUEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Inputs.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets.
@@ -183,10 +187,10 @@ class ReLURegressor(RegressorMixin, ReLUEstimator):
         return self
 
     def _encode(
-        self, X: Data, y: NDArray[Any], weight: Float
-    ) -> tuple[Data, Float, Float, Standardizer]:
+        self, X: Samples, y: NDArray[Any], weight: Float
+    ) -> tuple[Samples, Float, Float, Standardizer]:
         self._one_column = y.ndim == 1
-        targets = np.asarray(y, dtype=np.float64).reshape(len(X), -1)
+        targets = np.asarray(y, dtype=np.float64).reshape(X.shape[0], -1)
         X, targets, weight = canonical_rows(X, targets, weight)
         target_map = Standardizer(
             targets, weight, center=self.fit_intercept, scale=self.standardize
@@ -199,7 +203,7 @@ class ReLURegressor(RegressorMixin, ReLUEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Inputs.
 
         Returns
