@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "cvxnn/threads.hpp"
 
@@ -10,9 +11,10 @@ namespace {
 constexpr double kShrink = 0.97;  // of L, each iteration: it follows the local curvature
 constexpr double kLeast =
     1e-4;  // of the highest L so far: where steps have none, L is not to vanish
-constexpr Index kConeGap = 10;     // iterations between gaps over cones, which take projections
-constexpr Index kWindow = 30;      // iterations in which the gap
-constexpr double kProgress = 0.5;  // falls to this share, or converges slowly
+constexpr double kFitNoise = 16.0;  // units of rounding in a fit
+constexpr Index kConeGap = 10;      // iterations between gaps over cones, which take projections
+constexpr Index kWindow = 30;       // iterations in which the gap
+constexpr double kProgress = 0.5;   // falls to this share, or converges slowly
 }  // namespace
 
 void Fista::start(const WorkingSet& working, const Unpenalised& free, const QuadraticModel& model) {
@@ -58,6 +60,13 @@ void Fista::shrink(const WorkingSet& working) {
 void Fista::step(const WorkingSet& working, Unpenalised& free, const QuadraticModel& model,
                  Precision precision) {
   constexpr double kRounding = 1.0 + 1e-6;
+  // Of a step that is lost in the rounding of fits, their difference is no curvature: believed, it
+  // would leave steps too short for good.
+  const double unit = op_.float_products() && precision == Precision::standard
+                          ? std::numeric_limits<float>::epsilon()
+                          : std::numeric_limits<double>::epsilon();
+  const double noise =
+      kFitNoise * unit * kFitNoise * unit * (model.h.asDiagonal() * point_fit_.cwiseAbs2()).sum();
   curvature_ = std::max(kShrink * curvature_, kLeast * highest_);
   for (;;) {
     next_ = point_ + gradients_ / curvature_;
@@ -65,7 +74,7 @@ void Fista::step(const WorkingSet& working, Unpenalised& free, const QuadraticMo
     evaluate(working, free, model, precision);
     const double moved = (next_ - point_).squaredNorm();
     const double curved = (model.h.asDiagonal() * (fit_ - point_fit_).cwiseAbs2()).sum();
-    if (!(curved > curvature_ * moved * kRounding) || moved == 0.0) return;
+    if (!(curved > curvature_ * moved * kRounding + noise) || moved == 0.0) return;
     curvature_ = std::max(2.0 * curvature_, 1.01 * curved / moved);
     highest_ = std::max(highest_, curvature_);
   }
