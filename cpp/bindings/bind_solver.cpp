@@ -21,6 +21,7 @@ struct Objective {
   Vector weights;
   Matrix free;
   std::string norm;
+  double l1_ratio;
 };
 
 py::dict to_dict(const Progress& p) {
@@ -69,8 +70,8 @@ Control make_control(double time_limit, const py::object& callback) {
   return control;
 }
 
-std::unique_ptr<Operator> measured(std::unique_ptr<Operator> design, const std::string& norm) {
-  design->set_norm(block_norm(norm));
+std::unique_ptr<Operator> measured(std::unique_ptr<Operator> design, const Objective& objective) {
+  design->set_norm(block_norm(objective.norm, objective.l1_ratio));
   return design;
 }
 
@@ -80,7 +81,7 @@ struct Problem {
   std::unique_ptr<Solver> solver;
 
   Problem(std::unique_ptr<Operator> design, Objective objective, const Settings& settings)
-      : op(measured(std::move(design), objective.norm)),
+      : op(measured(std::move(design), objective)),
         loss(make_loss(objective.loss, std::move(objective.y), std::move(objective.omega),
                        objective.delta)),
         solver(std::make_unique<Solver>(*op, *loss, std::move(objective.weights),
@@ -157,34 +158,35 @@ void bind_design(py::module_& m, const std::string& suffix, const char* descript
   m.def(("solve_" + suffix).c_str(),
         [make](const Samples& x, const Description& blocks, Matrix y, Vector omega,
                std::string loss, double delta, Vector weights, Matrix free, std::string norm,
-               const std::vector<double>& alphas, double tol, Index max_iter, bool screening,
-               const std::string& solver, int n_threads, double time_limit,
+               double l1_ratio, const std::vector<double>& alphas, double tol, Index max_iter,
+               bool screening, const std::string& solver, int n_threads, double time_limit,
                const py::object& callback, const Init& init) {
           const Settings settings{tol, max_iter, screening, method(solver), n_threads};
           return run_path(make(x, blocks, n_threads),
                           Objective{std::move(y), std::move(omega), std::move(loss), delta,
-                                    std::move(weights), std::move(free), std::move(norm)},
+                                    std::move(weights), std::move(free), std::move(norm), l1_ratio},
                           settings, alphas, init, time_limit, callback);
         },
         py::arg("x").noconvert(), py::arg(description), py::arg("y"), py::arg("omega"),
         py::kw_only(), py::arg("loss"), py::arg("delta"), py::arg("weights"), py::arg("free"),
-        py::arg("norm"), py::arg("alphas"), py::arg("tol"), py::arg("max_iter"),
-        py::arg("screening"), py::arg("solver"), py::arg("n_threads"), py::arg("time_limit"),
-        py::arg("callback"), py::arg("init"));
-  m.def(
-      ("alpha_max_" + suffix).c_str(),
-      [make](const Samples& x, const Description& blocks, Matrix y, Vector omega, std::string loss,
-             double delta, Vector weights, Matrix free, std::string norm, int n_threads) {
-        Settings settings;
-        settings.n_threads = n_threads;
-        return run_alpha_max(make(x, blocks, n_threads),
-                             Objective{std::move(y), std::move(omega), std::move(loss), delta,
-                                       std::move(weights), std::move(free), std::move(norm)},
-                             settings);
-      },
-      py::arg("x").noconvert(), py::arg(description), py::arg("y"), py::arg("omega"), py::kw_only(),
-      py::arg("loss"), py::arg("delta"), py::arg("weights"), py::arg("free"), py::arg("norm"),
-      py::arg("n_threads"));
+        py::arg("norm"), py::arg("l1_ratio"), py::arg("alphas"), py::arg("tol"),
+        py::arg("max_iter"), py::arg("screening"), py::arg("solver"), py::arg("n_threads"),
+        py::arg("time_limit"), py::arg("callback"), py::arg("init"));
+  m.def(("alpha_max_" + suffix).c_str(),
+        [make](const Samples& x, const Description& blocks, Matrix y, Vector omega,
+               std::string loss, double delta, Vector weights, Matrix free, std::string norm,
+               double l1_ratio, int n_threads) {
+          Settings settings;
+          settings.n_threads = n_threads;
+          return run_alpha_max(
+              make(x, blocks, n_threads),
+              Objective{std::move(y), std::move(omega), std::move(loss), delta, std::move(weights),
+                        std::move(free), std::move(norm), l1_ratio},
+              settings);
+        },
+        py::arg("x").noconvert(), py::arg(description), py::arg("y"), py::arg("omega"),
+        py::kw_only(), py::arg("loss"), py::arg("delta"), py::arg("weights"), py::arg("free"),
+        py::arg("norm"), py::arg("l1_ratio"), py::arg("n_threads"));
 }
 
 template <class T, class Description, class Make>

@@ -21,16 +21,18 @@ from cvxnn._validation import (
     check_positive,
     check_sample_weight,
     check_samples,
+    check_share,
     check_targets,
     check_time_limit,
     refuse_sparse,
 )
 from cvxnn.losses import Huber, Loss, resolve_loss
-from cvxnn.results import IterationInfo
+from cvxnn.results import SPARSE_PENALTIES, IterationInfo
 
 Callback = Callable[[IterationInfo], bool | None]
 
-PENALTIES = ("group", "nuclear", "columns")
+PENALTIES = ("group", "nuclear", "columns", *SPARSE_PENALTIES)
+L1_RATIO = 0.5
 
 _log = logging.getLogger("cvxnn")
 
@@ -39,7 +41,7 @@ _log = logging.getLogger("cvxnn")
 class Problem:
     """Checked data, loss, weights and free columns: intercept first, then skip connection.
 
-    Targets have a column an output; penalty is one of `PENALTIES`.
+    Targets have a column an output; penalty is one of `PENALTIES`, l1_ratio is of ``sparse_group``.
     """
 
     data: Samples
@@ -50,11 +52,19 @@ class Problem:
     fit_intercept: bool
     skip_connection: bool
     penalty: str = "group"
+    l1_ratio: float = L1_RATIO
 
     @property
     def n_outputs(self) -> int:
         """Number of columns of the targets."""
         return int(self.targets.shape[1])
+
+    @property
+    def _norm(self) -> str:
+        """The core's name of the norm: Frobenius where it is that, which more solvers know."""
+        if self.penalty == "sparse_group":
+            return "sparse_group" if self.l1_ratio > 0.0 else "frobenius"
+        return "frobenius" if self.penalty == "group" or self.n_outputs == 1 else self.penalty
 
     def arguments(self) -> dict[str, Any]:
         """Return the keyword arguments that every entry point of the core takes."""
@@ -68,8 +78,8 @@ class Problem:
             "delta": self.loss.delta,
             "weights": self.weights,
             "free": np.asfortranarray(free),
-            # For one output they coincide, and the solvers know more of the Frobenius norm.
-            "norm": "frobenius" if self.penalty == "group" or self.n_outputs == 1 else self.penalty,
+            "norm": self._norm,
+            "l1_ratio": self.l1_ratio,
         }
 
     def split_free(self, coefs: Float) -> tuple[Float, Float | None, Float]:
@@ -97,6 +107,7 @@ def make_problem(
     fit_intercept: bool,
     skip_connection: bool = False,
     penalty: str = "group",
+    l1_ratio: float = L1_RATIO,
     several: bool = False,
 ) -> Problem:
     """Check the arguments that all programs share; `several` outputs are for some only."""
@@ -105,6 +116,8 @@ def make_problem(
     data = check_samples(X)
     n_samples = data.shape[0]
     spec = resolve_loss(loss)
+    if check_choice(penalty, "penalty", PENALTIES) in SPARSE_PENALTIES and not several:
+        raise ValueError(f"penalty={penalty!r} needs activation='gated_relu'")
     return Problem(
         data=data,
         targets=check_targets(
@@ -115,7 +128,8 @@ def make_problem(
         weights=check_block_weights(weights, n_blocks),
         fit_intercept=bool(fit_intercept),
         skip_connection=bool(skip_connection),
-        penalty=check_choice(penalty, "penalty", PENALTIES),
+        penalty=penalty,
+        l1_ratio=check_share(l1_ratio, "l1_ratio"),
     )
 
 

@@ -112,6 +112,7 @@ class PatternProgram:
             patterns=self.patterns,
             activation=self.activation,
             penalty=problem.penalty,
+            l1_ratio=problem.l1_ratio,
         )
 
     def in_cones(self, result: SolveResult) -> bool:

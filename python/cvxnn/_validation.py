@@ -240,14 +240,18 @@ def check_gates(value: ArrayLike, n_features: int) -> Float:
     return gates
 
 
-def check_positive(value: float, name: str) -> float:
-    """Return a positive finite number."""
+def _check_number(value: float, name: str) -> float:
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (numbers.Real, np.number)):
         raise TypeError(f"{name} must be a number, got {type(value).__name__}")
     try:
-        number = float(value)
+        return float(value)
     except OverflowError:
-        number = np.inf
+        return np.inf
+
+
+def check_positive(value: float, name: str) -> float:
+    """Return a positive finite number."""
+    number = _check_number(value, name)
     if not (number > 0.0 and np.isfinite(number)):
         raise ValueError(f"{name} must be positive and finite, got {number:g}")
     return number
@@ -283,4 +287,12 @@ def check_fraction(value: float, name: str) -> float:
     number = check_positive(value, name)
     if number >= 1.0:
         raise ValueError(f"{name} must be below 1, got {number:g}")
+    return number
+
+
+def check_share(value: float, name: str) -> float:
+    """Return a number in [0, 1)."""
+    number = _check_number(value, name)
+    if not 0.0 <= number < 1.0:
+        raise ValueError(f"{name} must be in [0, 1), got {number:g}")
     return number

@@ -6,12 +6,9 @@ from numpy.typing import ArrayLike
 
 from cvxnn._adaptive import AdaptiveProgram, adaptive_program
 from cvxnn._paths import path_alphas
-from cvxnn._problem import Callback
+from cvxnn._problem import L1_RATIO, Callback
 from cvxnn._programs import PatternProgram, pattern_program
-from cvxnn._validation import (
-    check_choice,
-    check_positive,
-)
+from cvxnn._validation import check_choice, check_positive
 from cvxnn.arrangements import PatternSet, RandomState, enumerate_patterns
 from cvxnn.losses import Huber
 from cvxnn.results import PathResult, SolveResult, warn_unless_optimal
@@ -29,6 +26,7 @@ def alpha_max(
     fit_intercept: bool = False,
     skip_connection: bool = False,
     penalty: str = "group",
+    l1_ratio: float = L1_RATIO,
     n_threads: int | None = None,
     n_starts: int = 100,
     random_state: RandomState = 0,
@@ -39,7 +37,7 @@ def alpha_max(
     ----------
     X, y, patterns, activation, loss, sample_weight, weights
         As for `solve`.
-    fit_intercept, skip_connection, penalty
+    fit_intercept, skip_connection, penalty, l1_ratio
         As for `solve`.
     n_threads : int or None, default=None
         Threads; None is OpenMP's setting.
@@ -83,6 +81,7 @@ def alpha_max(
         fit_intercept=fit_intercept,
         skip_connection=skip_connection,
         penalty=penalty,
+        l1_ratio=l1_ratio,
     )
     return program.alpha_max(n_threads)
 
@@ -126,6 +125,7 @@ def solve(
     fit_intercept: bool = False,
     skip_connection: bool = False,
     penalty: str = "group",
+    l1_ratio: float = L1_RATIO,
     tol: float = 1e-4,
     max_iter: int = 1000,
     time_limit: float | None = None,
@@ -179,10 +179,13 @@ def solve(
         Add an unpenalised output intercept.
     skip_connection : bool, default=False
         Add an unpenalised linear connection from the features to the output.
-    penalty : {'group', 'nuclear', 'columns'}, default='group'
+    penalty : {'group', 'nuclear', 'columns', 'sparse_group'}, default='group'
         Norm of a block of several outputs: the Frobenius norm; the sum of its singular values,
         which is the weight decay of a network whose neurons each feed all outputs; the sum of the
-        norms of its columns, that of one whose neurons each feed one output.
+        norms of its columns, that of one whose neurons each feed one output. ``sparse_group``, for
+        ``gated_relu``: ``(1 - l1_ratio) * ||W_p|| + l1_ratio * abs(W_p).sum()``, zeros in blocks.
+    l1_ratio : float, default=0.5
+        Share of the entries in ``sparse_group``, at least 0 and below 1; else without effect.
     tol : float, default=1e-4
         Relative duality gap at which to stop.
     max_iter : int, default=1000
@@ -235,7 +238,8 @@ def solve(
     A. Mishkin, A. Sahiner, M. Pilanci (2022), Fast convex optimization for two-layer ReLU networks,
     ICML, equation 5; Z. Qin, K. Scheinberg, D. Goldfarb (2013), Efficient block-coordinate descent
     algorithms for the group lasso, Math. Prog. Comp. 5, section 2; A. Sahiner, T. Ergen, J. Pauly,
-    M. Pilanci (2021), Vector-output ReLU neural network problems are copositive programs, ICLR.
+    M. Pilanci (2021), Vector-output ReLU neural network problems are copositive programs, ICLR;
+    N. Simon, J. Friedman, T. Hastie, R. Tibshirani (2013), A sparse-group lasso, JCGS 22.
 
     Examples
     --------
@@ -262,6 +266,7 @@ def solve(
         fit_intercept=fit_intercept,
         skip_connection=skip_connection,
         penalty=penalty,
+        l1_ratio=l1_ratio,
     )
     results = program.solve(
         [check_positive(alpha, "alpha")],
@@ -294,6 +299,7 @@ def solve_path(
     fit_intercept: bool = False,
     skip_connection: bool = False,
     penalty: str = "group",
+    l1_ratio: float = L1_RATIO,
     tol: float = 1e-4,
     max_iter: int = 1000,
     time_limit: float | None = None,
@@ -311,7 +317,7 @@ def solve_path(
     ----------
     X, y, patterns, activation, loss, sample_weight, weights
         As for `solve`.
-    fit_intercept, skip_connection, penalty
+    fit_intercept, skip_connection, penalty, l1_ratio
         As for `solve`.
     n_alphas : int, default=100
         Length of the path.
@@ -368,6 +374,7 @@ def solve_path(
         fit_intercept=fit_intercept,
         skip_connection=skip_connection,
         penalty=penalty,
+        l1_ratio=l1_ratio,
     )
     results = program.solve(
         path_alphas(lambda: program.alpha_max(n_threads), n_alphas, eps, alphas),

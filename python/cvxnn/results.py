@@ -13,6 +13,8 @@ from cvxnn.arrangements import PatternSet
 from cvxnn.network import Network
 
 _RANK = 1e-12  # relative size of a singular value that counts
+# They make zeros inside blocks, and even for one output are no weight decay of neurons.
+SPARSE_PENALTIES = ("sparse_group",)
 
 
 class ConvergenceWarning(UserWarning):
@@ -133,7 +135,9 @@ class SolveResult(Certified):
     activation : str
         ``gated_relu`` or ``relu``.
     penalty : str
-        ``group``, ``nuclear`` or ``columns``; for one output they are the same.
+        ``group``, ``nuclear`` or ``columns``, the same for one output, or ``sparse_group``.
+    l1_ratio : float
+        Share of the entries in ``sparse_group``.
     """
 
     active_set: NDArray[np.int64]
@@ -145,6 +149,13 @@ class SolveResult(Certified):
     patterns: PatternSet
     activation: str
     penalty: str = "group"
+    l1_ratio: float = 0.0
+
+    @property
+    def active_features(self) -> NDArray[np.int64]:
+        """Indices of the features that some block uses: all, but for the sparse penalties."""
+        rows = self.blocks.reshape(self.n_active, self.patterns.n_features, -1)
+        return np.flatnonzero(rows.any(axis=(0, 2)))
 
     @property
     def n_active(self) -> int:
@@ -161,7 +172,8 @@ class SolveResult(Certified):
         With several outputs a block becomes one neuron for each of its singular values s, with
         hidden weights ``sqrt(s) u`` and output weights ``sqrt(s) v``: their weight decay is its
         nuclear norm, the penalty for ``penalty="nuclear"``. For ``"group"`` the penalty is less.
-        For ``"columns"`` each column becomes a neuron, and weight decay is the penalty.
+        For ``"columns"`` each column becomes a neuron, and weight decay is the penalty. So it does
+        for ``"sparse_group"``, to keep its zeros; its penalty is no weight decay.
 
         Returns
         -------
@@ -203,7 +215,7 @@ class SolveResult(Certified):
             shape = self.blocks.T.shape
             hidden = np.divide(self.blocks.T, scale, out=np.zeros(shape), where=scale > 0)
             return hidden, (self.signs * scale)[:, None], np.arange(len(scale))
-        if self.penalty == "columns":
+        if self.penalty in ("columns", *SPARSE_PENALTIES):
             owner, column = np.nonzero(self.blocks.any(axis=1))
             vectors = self.blocks[owner, :, column].T
             scale = np.sqrt(np.linalg.norm(vectors, axis=0))
@@ -282,11 +294,13 @@ class PathResult(Sequence[SolveResult]):
 
 
 def check_one_output(result: SolveResult) -> None:
-    """Refuse what is no `SolveResult`, and those of several outputs."""
+    """Refuse what is no `SolveResult`, those of several outputs, and penalties that are no norm."""
     if not isinstance(result, SolveResult):
         raise TypeError(f"result must be a SolveResult, got {type(result).__name__}")
     if result.blocks.ndim != 2:
         raise ValueError(f"result must have one output, got {result.blocks.shape[2]}")
+    if result.penalty in SPARSE_PENALTIES:
+        raise ValueError(f"result must have penalty 'group', got {result.penalty!r}")
 
 
 def certified_fields(solution: dict[str, Any]) -> dict[str, Any]:

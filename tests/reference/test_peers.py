@@ -71,6 +71,7 @@ NORMS = {
     "group": lambda w: cp.norm(w, "fro"),
     "nuclear": lambda w: cp.normNuc(w),
     "columns": lambda w: cp.sum(cp.norm(w, 2, axis=0)),
+    "sparse_group": lambda w: 0.3 * cp.norm(w, "fro") + 0.7 * cp.sum(cp.abs(w)),
 }
 
 
@@ -81,10 +82,9 @@ def test_several_outputs_against_interior_point(penalty, loss):
     X, Y = X.astype(float), rng.standard_normal((40, 3))
     if loss == "softmax":
         Y = np.eye(3)[Y.argmax(axis=1)]
-    alpha = 0.1 * cvxnn.alpha_max(X, Y, patterns, loss=loss, penalty=penalty, fit_intercept=True)
-    result = cvxnn.solve(
-        X, Y, patterns, loss=loss, penalty=penalty, alpha=alpha, fit_intercept=True, tol=1e-8
-    )
+    options = {"loss": loss, "penalty": penalty, "l1_ratio": 0.7, "fit_intercept": True}
+    alpha = 0.1 * cvxnn.alpha_max(X, Y, patterns, **options)
+    result = cvxnn.solve(X, Y, patterns, alpha=alpha, tol=1e-8, **options)
     coefs = [cp.Variable((4, 3)) for _ in range(patterns.n_patterns)]
     fit = np.ones((40, 1)) @ cp.Variable((1, 3)) + sum(
         (mask[:, None] * X) @ w for mask, w in zip(patterns.to_dense().T, coefs, strict=True)
@@ -95,6 +95,26 @@ def test_several_outputs_against_interior_point(penalty, loss):
         value = cp.sum_squares(fit - Y) / 2
     problem = cp.Problem(cp.Minimize(value / 40 + alpha * sum(map(NORMS[penalty], coefs))))
     problem.solve(solver="CLARABEL")
+    assert result.gap_rel <= 1e-8
+    assert result.primal == pytest.approx(problem.value, rel=1e-6)
+    assert result.dual <= problem.value * (1 + 1e-7)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_sparse_group_penalty_against_interior_point(loss):
+    X, y, patterns, rng = small_problem(loss, seed=9)
+    weights = rng.uniform(0.5, 2.0, patterns.n_patterns)
+    options = {"loss": loss, "penalty": "sparse_group", "l1_ratio": 0.4, "weights": weights}
+    alpha = 0.1 * cvxnn.alpha_max(X, y, patterns, **options)
+    result = cvxnn.solve(X, y, patterns, alpha=alpha, tol=1e-8, **options)
+    coefs = [cp.Variable(4) for _ in weights]
+    fit = sum((mask[:, None] * X) @ w for mask, w in zip(patterns.to_dense().T, coefs, strict=True))
+    penalty = sum(
+        s * (0.6 * cp.norm(w, 2) + 0.4 * cp.norm(w, 1)) for s, w in zip(weights, coefs, strict=True)
+    )
+    problem = cp.Problem(cp.Minimize(cp.sum(LOSSES[loss](fit, y)) / 40 + alpha * penalty))
+    problem.solve(solver="CLARABEL")
+    assert result.gap_rel <= 1e-8
     assert result.primal == pytest.approx(problem.value, rel=1e-6)
     assert result.dual <= problem.value * (1 + 1e-7)
 

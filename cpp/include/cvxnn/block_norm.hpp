@@ -1,6 +1,7 @@
 // How the penalty measures a block of coefficients, rows a feature and columns an output.
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "cvxnn/types.hpp"
@@ -27,7 +28,9 @@ class BlockNorm {
 
 // frobenius, of the group lasso; nuclear, the sum of singular values, of networks whose neurons
 // each feed all outputs (Sahiner, Ergen, Pauly and Pilanci 2021, sec. 3); columns, the sum of the
-// norms of columns, of networks whose neurons each feed one. They coincide for one output.
-const BlockNorm& block_norm(const std::string& name);
+// norms of columns, of networks whose neurons each feed one. These coincide for one output.
+// sparse_group: (1 - l1_ratio) ||W||_F + l1_ratio sum |W_jk|, zeros inside blocks too (Simon,
+// Friedman, Hastie and Tibshirani 2013); l1_ratio, in [0, 1), is that norm's alone.
+std::shared_ptr<const BlockNorm> block_norm(const std::string& name, double l1_ratio = 0.0);
 
 }  // namespace cvxnn

@@ -14,7 +14,7 @@ struct WorkingSet {
   std::vector<double> alphas;  // alpha times the weight of each block
   Vector coefs;                // blocks one after the other, block_size x n_outputs each
   Index n_outputs = 1;
-  const BlockNorm* norm = &block_norm("frobenius");  // what the penalty measures them by
+  const BlockNorm* norm = nullptr;  // that of the operator, since the last reset
 
   Index size() const { return static_cast<Index>(blocks.size()); }
   Index rows(Index j) const { return (starts[j + 1] - starts[j]) / n_outputs; }

@@ -22,6 +22,7 @@ from cvxnn._validation import (
     check_data,
     check_gates,
     check_samples,
+    check_share,
     is_sparse,
     refuse_sparse,
 )
@@ -63,6 +64,7 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         activation: str,
         loss: str | Huber,
         penalty: str | None,
+        l1_ratio: float,
         patterns: str,
         n_patterns: int | Sequence[int],
         gates: Gates,
@@ -78,6 +80,7 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         self.activation = activation
         self.loss = loss
         self.penalty = penalty
+        self.l1_ratio = l1_ratio
         self.patterns = patterns
         self.n_patterns: Any = n_patterns  # a sequence where the number is chosen
         self.gates = gates
@@ -113,6 +116,7 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
             raise ValueError("patterns='adaptive' needs activation='relu'")
         if self.penalty is not None:
             check_choice(self.penalty, "penalty", PENALTIES)
+        check_share(self.l1_ratio, "l1_ratio")
         if self._joint and self.activation != "gated_relu":
             raise ValueError(
                 "networks that share their neurons among outputs (a penalty, or loss='softmax') "
@@ -209,6 +213,7 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
                 weights=None,
                 fit_intercept=self.fit_intercept,
                 penalty=self.penalty or "group",
+                l1_ratio=self.l1_ratio,
                 several=True,
             )
             for part in ([targets] if self._joint else targets.T)

@@ -11,7 +11,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 
-from cvxnn._problem import Callback
+from cvxnn._problem import L1_RATIO, Callback
 from cvxnn._validation import Float, Samples, check_positive
 from cvxnn.arrangements import RandomState
 from cvxnn.estimators._base import Gates, ReLUEstimator
@@ -35,9 +35,11 @@ class ReLUClassifier(ClassifierMixin, ReLUEstimator):
         for ``relu`` those that column generation finds to matter (see `solve`).
     loss : {'logistic', 'softmax', 'squared_hinge', 'hinge'}, default='logistic'
         Loss. The logistic and the softmax loss give probabilities.
-    penalty : {'group', 'nuclear', 'columns'} or None, default=None
+    penalty : {'group', 'nuclear', 'columns', 'sparse_group'} or None, default=None
         None fits a network for each class, and for the softmax loss is ``group``. The others fit
         one network to all classes, by that penalty of `solve`: for ``gated_relu``, and slower.
+    l1_ratio : float, default=0.5
+        Share of the entries in ``penalty="sparse_group"``, at least 0 and below 1.
     n_patterns : int, default=500
         Number of gates to sample, for ``patterns="sample"``; distinct patterns may be fewer.
     gates : {'feature_sparse', 'quantile'}, callable, array-like or None, default=None
@@ -129,6 +131,7 @@ class ReLUClassifier(ClassifierMixin, ReLUEstimator):
         activation: str = "gated_relu",
         loss: str = "logistic",
         penalty: str | None = None,
+        l1_ratio: float = L1_RATIO,
         patterns: str = "sample",
         n_patterns: int = 500,
         gates: Gates = None,
@@ -147,6 +150,7 @@ class ReLUClassifier(ClassifierMixin, ReLUEstimator):
             activation=activation,
             loss=loss,
             penalty=penalty,
+            l1_ratio=l1_ratio,
             patterns=patterns,
             n_patterns=n_patterns,
             gates=gates,

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cvxnn._problem import L1_RATIO
 from cvxnn._validation import Float
 from cvxnn.arrangements import RandomState
 from cvxnn.estimators._base import Gates
@@ -47,7 +48,7 @@ class ReLUClassifierCV(CrossValidatedEstimator, ReLUClassifier):
         As for `ReLUClassifier`; or several numbers, for ``patterns="sample"`` without an
         array of gates: the pair of alpha and number is chosen. Fewer patterns are those of the
         first gates of one sample, and all numbers have the same alphas.
-    activation, loss, penalty, patterns, gates, fit_intercept, standardize, class_weight
+    activation, loss, penalty, l1_ratio, patterns, gates, fit_intercept, standardize, class_weight
         As for `ReLUClassifier`.
     tol, max_iter
         As for `ReLUClassifier`, on folds too.
@@ -111,6 +112,7 @@ class ReLUClassifierCV(CrossValidatedEstimator, ReLUClassifier):
         activation: str = "gated_relu",
         loss: str = "logistic",
         penalty: str | None = None,
+        l1_ratio: float = L1_RATIO,
         patterns: str = "sample",
         n_patterns: int | Sequence[int] = 500,
         gates: Gates = None,
@@ -135,6 +137,7 @@ class ReLUClassifierCV(CrossValidatedEstimator, ReLUClassifier):
             activation=activation,
             loss=loss,
             penalty=penalty,
+            l1_ratio=l1_ratio,
             patterns=patterns,
             n_patterns=n_patterns,
             gates=gates,

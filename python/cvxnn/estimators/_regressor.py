@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin
 
-from cvxnn._problem import Callback
+from cvxnn._problem import L1_RATIO, Callback
 from cvxnn._validation import Float, Samples, check_positive
 from cvxnn.arrangements import RandomState
 from cvxnn.estimators._base import Gates, ReLUEstimator
@@ -33,9 +33,11 @@ class ReLURegressor(RegressorMixin, ReLUEstimator):
         for ``relu`` those that column generation finds to matter (see `solve`).
     loss : {'squared', 'huber'} or Huber, default='squared'
         Loss, on standardised targets if ``standardize``.
-    penalty : {'group', 'nuclear', 'columns'} or None, default=None
+    penalty : {'group', 'nuclear', 'columns', 'sparse_group'} or None, default=None
         None fits a network for each target. The others fit one network to all targets, by that
         penalty of `solve`: for ``gated_relu``, and slower.
+    l1_ratio : float, default=0.5
+        Share of the entries in ``penalty="sparse_group"``, at least 0 and below 1.
     n_patterns : int, default=500
         Number of gates to sample, for ``patterns="sample"``; distinct patterns may be fewer.
     gates : {'feature_sparse', 'quantile'}, callable, array-like or None, default=None
@@ -122,6 +124,7 @@ class ReLURegressor(RegressorMixin, ReLUEstimator):
         activation: str = "gated_relu",
         loss: str | Huber = "squared",
         penalty: str | None = None,
+        l1_ratio: float = L1_RATIO,
         patterns: str = "sample",
         n_patterns: int = 500,
         gates: Gates = None,
@@ -139,6 +142,7 @@ class ReLURegressor(RegressorMixin, ReLUEstimator):
             activation=activation,
             loss=loss,
             penalty=penalty,
+            l1_ratio=l1_ratio,
             patterns=patterns,
             n_patterns=n_patterns,
             gates=gates,

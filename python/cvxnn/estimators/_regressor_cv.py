@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from numpy.typing import ArrayLike
 
+from cvxnn._problem import L1_RATIO
 from cvxnn._validation import Float
 from cvxnn.arrangements import RandomState
 from cvxnn.estimators._base import Gates
@@ -46,7 +47,7 @@ class ReLURegressorCV(CrossValidatedEstimator, ReLURegressor):
         As for `ReLURegressor`; or several numbers, for ``patterns="sample"`` without an
         array of gates: the pair of alpha and number is chosen. Fewer patterns are those of the
         first gates of one sample, and all numbers have the same alphas.
-    activation, loss, penalty, patterns, gates, fit_intercept, standardize
+    activation, loss, penalty, l1_ratio, patterns, gates, fit_intercept, standardize
         As for `ReLURegressor`.
     tol, max_iter
         As for `ReLURegressor`, on folds too.
@@ -111,6 +112,7 @@ class ReLURegressorCV(CrossValidatedEstimator, ReLURegressor):
         activation: str = "gated_relu",
         loss: str | Huber = "squared",
         penalty: str | None = None,
+        l1_ratio: float = L1_RATIO,
         patterns: str = "sample",
         n_patterns: int | Sequence[int] = 500,
         gates: Gates = None,
@@ -134,6 +136,7 @@ class ReLURegressorCV(CrossValidatedEstimator, ReLURegressor):
             activation=activation,
             loss=loss,
             penalty=penalty,
+            l1_ratio=l1_ratio,
             patterns=patterns,
             n_patterns=n_patterns,
             gates=gates,

@@ -2,6 +2,8 @@
 // architecture only through what A_b does.
 #pragma once
 
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include "cvxnn/activation_cones.hpp"
@@ -53,7 +55,7 @@ class Operator {
 
   // What the penalty measures blocks by. In cones it is the Frobenius norm.
   const BlockNorm& norm() const { return *norm_; }
-  void set_norm(const BlockNorm& norm) { norm_ = &norm; }
+  void set_norm(std::shared_ptr<const BlockNorm> norm) { norm_ = std::move(norm); }
 
   // Overwrites G by its projection on what block may be. Returns its dual norm, that is of a
   // gradient: the largest <G, W> over what block may be with norm at most one. May run
@@ -109,7 +111,7 @@ class Operator {
                                  MatrixRef F) const = 0;
 
  private:
-  const BlockNorm* norm_ = &block_norm("frobenius");
+  std::shared_ptr<const BlockNorm> norm_ = block_norm("frobenius");
 };
 
 }  // namespace cvxnn
