@@ -4,6 +4,7 @@
 #include "cvxnn/errors.hpp"
 #include "cvxnn/make_loss.hpp"
 #include "cvxnn/operators/dense.hpp"
+#include "cvxnn/operators/feature.hpp"
 #include "cvxnn/operators/masked.hpp"
 #include "cvxnn/operators/signed.hpp"
 #include "cvxnn/operators/sparse_masked.hpp"
@@ -137,6 +138,11 @@ std::unique_ptr<Operator> masked(const CArray<T>& x, const CArray<Word>& words, 
   return std::make_unique<MaskedDesign<T>>(data_map(x), pattern_view(words, x.shape(0)), n_threads);
 }
 template <class T>
+std::unique_ptr<Operator> by_feature(const CArray<T>& x, const CArray<Word>& words, int n_threads) {
+  return std::make_unique<FeatureDesign<T>>(data_map(x), pattern_view(words, x.shape(0)),
+                                            n_threads);
+}
+template <class T>
 std::unique_ptr<Operator> sparse_masked(const SparseArrays<T>& x, const CArray<Word>& words,
                                         int n_threads) {
   const SparseRows<T> rows = samples(x);
@@ -212,6 +218,7 @@ void bind_dtype(py::module_& m) {
   bind_tight_blocks<T, CArray<Word>>(m, "relu", relu<T>);
   bind_design<CArray<T>, CArray<Word>>(m, "masked", "words", masked<T>);
   bind_design<SparseArrays<T>, CArray<Word>>(m, "masked", "words", sparse_masked<T>);
+  bind_design<CArray<T>, CArray<Word>>(m, "features", "words", by_feature<T>);
   bind_design<CArray<T>, CArray<Word>>(m, "relu", "words", relu<T>);
   m.def(
       "dual_norm_relu",

@@ -2,6 +2,7 @@
 
 #include "cvxnn/errors.hpp"
 #include "cvxnn/operators/dense.hpp"
+#include "cvxnn/operators/feature.hpp"
 #include "cvxnn/operators/signed.hpp"
 #include "cvxnn/operators/sparse_masked.hpp"
 #include "fixtures.hpp"
@@ -238,6 +239,25 @@ TEST_CASE_TEMPLATE("DenseDesign agrees with its groups of columns", T, float, do
   }
   for (const int n_threads : {1, 2}) {
     check_operator({DenseDesign<T>(map(x), starts, n_threads), blocks, standard_tolerance<T>()});
+  }
+}
+
+TEST_CASE_TEMPLATE("FeatureDesign holds a column of every pattern for each feature", T, float,
+                   double) {
+  for (const auto& [n, d] : std::vector<std::pair<Index, Index>>{{1, 3}, {65, 2}, {300, 5}}) {
+    for (const int n_threads : {1, 2}) {
+      CAPTURE(n);
+      CAPTURE(d);
+      const auto x = random_data<T>(n, d, 11);
+      const Patterns patterns = random_patterns(n, 7, 12);
+      std::vector<Matrix> blocks(static_cast<std::size_t>(d), Matrix(n, 7));
+      for (Index p = 0; p < 7; ++p) {
+        const Matrix masked = masked_block(x, patterns.view(), p);
+        for (Index j = 0; j < d; ++j) blocks[j].col(p) = masked.col(j);
+      }
+      check_operator(
+          {FeatureDesign<T>(map(x), patterns.view(), n_threads), blocks, standard_tolerance<T>()});
+    }
   }
 }
 

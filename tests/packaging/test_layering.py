@@ -64,6 +64,7 @@ CPP_LAYERS = [
     ["operators/operator"],
     ["operators/pattern_design"],
     ["operators/masked", "operators/sparse_masked", "operators/dense", "operators/signed"],
+    ["operators/feature"],
     ["working_set", "pricing", "certificate", "spectra"],
     ["quadratic_model", "feature_spectrum"],
     ["kronecker", "line_search", "sample_system"],
