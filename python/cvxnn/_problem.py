@@ -64,7 +64,8 @@ class Problem:
         """The core's name of the norm: Frobenius where it is that, which more solvers know."""
         if self.penalty == "sparse_group":
             return "sparse_group" if self.l1_ratio > 0.0 else "frobenius"
-        return "frobenius" if self.penalty == "group" or self.n_outputs == 1 else self.penalty
+        frobenius = self.penalty in ("group", "feature") or self.n_outputs == 1
+        return "frobenius" if frobenius else self.penalty
 
     def arguments(self) -> dict[str, Any]:
         """Return the keyword arguments that every entry point of the core takes."""
@@ -118,6 +119,10 @@ def make_problem(
     spec = resolve_loss(loss)
     if check_choice(penalty, "penalty", PENALTIES) in SPARSE_PENALTIES and not several:
         raise ValueError(f"penalty={penalty!r} needs activation='gated_relu'")
+    by_feature = penalty == "feature"
+    block_weights = check_block_weights(weights, data.shape[1] if by_feature else n_blocks)
+    if by_feature and not (block_weights > 0.0).all():
+        raise ValueError("weights must be positive for penalty='feature', got a zero")
     return Problem(
         data=data,
         targets=check_targets(
@@ -125,7 +130,7 @@ def make_problem(
         ),
         omega=check_sample_weight(sample_weight, n_samples),
         loss=spec,
-        weights=check_block_weights(weights, n_blocks),
+        weights=block_weights,
         fit_intercept=bool(fit_intercept),
         skip_connection=bool(skip_connection),
         penalty=penalty,

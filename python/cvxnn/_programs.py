@@ -23,12 +23,24 @@ _SOLVERS_IN_CONES = ("auto", "fista")
 class PatternProgram:
     """A checked problem over patterns. Its blocks: one a pattern, for ReLU one a sign and pattern.
 
-    Positive output weights come first (Pilanci and Ergen 2020, eq. 8).
+    Positive output weights come first (Pilanci and Ergen 2020, eq. 8). For the penalty ``feature``
+    a block is one feature's weights in all patterns.
     """
 
     problem: Problem
     patterns: PatternSet
     activation: str
+
+    @property
+    def _by_feature(self) -> bool:
+        return self.problem.penalty == "feature"
+
+    @property
+    def _kind(self) -> str:
+        """Return the core's name of the design."""
+        if self.activation == "relu":
+            return "relu"
+        return "features" if self._by_feature else "masked"
 
     def _arguments(self) -> dict[str, Any]:
         arguments = self.problem.arguments()
@@ -48,7 +60,7 @@ class PatternProgram:
         checked = solver_settings(verbose=verbose, **settings)
         if self.activation == "relu":
             check_choice(checked["solver"], "solver (for activation='relu')", _SOLVERS_IN_CONES)
-        core_solve = core.solve_relu if self.activation == "relu" else core.solve_masked
+        core_solve = getattr(core, f"solve_{self._kind}")
         with shown_log(verbose):
             solutions = core_solve(
                 core_form(self.problem.data),
@@ -64,8 +76,7 @@ class PatternProgram:
 
     def alpha_max(self, n_threads: int | None) -> float:
         """Return the smallest alpha at which every penalised block is zero."""
-        relu = self.activation == "relu"
-        core_alpha_max = core.alpha_max_relu if relu else core.alpha_max_masked
+        core_alpha_max = getattr(core, f"alpha_max_{self._kind}")
         value: float = core_alpha_max(
             core_form(self.problem.data),
             self.patterns.words,
@@ -94,11 +105,18 @@ class PatternProgram:
     def _result(self, solution: dict[str, Any]) -> SolveResult:
         problem, n_patterns = self.problem, self.patterns.n_patterns
         intercepts, skip, unpenalised = problem.split_free(solution["free_coefs"])
-        active = np.concatenate([solution["blocks"], np.flatnonzero(problem.weights == 0.0)])
         d, c = self.patterns.n_features, problem.n_outputs
         # The core's blocks are column-major.
-        penalised = solution["coefs"].reshape(-1, c, d).transpose(0, 2, 1)
-        blocks = np.concatenate([penalised, unpenalised.reshape(-1, d, c)])
+        if self._by_feature:
+            dense = np.zeros((n_patterns, d, c))
+            rows = solution["coefs"].reshape(-1, c, n_patterns)
+            dense[:, solution["blocks"]] = rows.transpose(2, 0, 1)
+            active = np.flatnonzero(dense.any(axis=(1, 2)))
+            blocks = dense[active]
+        else:
+            active = np.concatenate([solution["blocks"], np.flatnonzero(problem.weights == 0.0)])
+            penalised = solution["coefs"].reshape(-1, c, d).transpose(0, 2, 1)
+            blocks = np.concatenate([penalised, unpenalised.reshape(-1, d, c)])
         order = np.argsort(active % n_patterns, kind="stable")
         several = c > 1
         return SolveResult(
@@ -149,11 +167,19 @@ class PatternProgram:
         dense = np.zeros((2 * patterns.n_patterns, d, c))
         active = init.active_set + np.where(init.signs > 0, 0, patterns.n_patterns)
         dense[active] = init.blocks.reshape(-1, d, c)
-        penalised = problem.weights > 0.0
-        kept = active[penalised[init.active_set]]
         free = [np.reshape(init.intercept, (1, c))] if problem.fit_intercept else []
         if init.skip is not None:
             free.append(init.skip.reshape(d, c))
+        if self._by_feature:
+            by_feature = dense[: patterns.n_patterns].transpose(1, 2, 0)
+            used = np.flatnonzero(by_feature.any(axis=(1, 2)))
+            return (
+                used.tolist(),
+                by_feature[used].ravel(),
+                np.concatenate([np.empty((0, c)), *free]),
+            )
+        penalised = problem.weights > 0.0
+        kept = active[penalised[init.active_set]]
         free.append(dense[: patterns.n_patterns][~penalised].reshape(-1, c))
         return kept.tolist(), dense[kept].transpose(0, 2, 1).ravel(), np.concatenate(free)
 

@@ -174,16 +174,18 @@ def solve(
         Non-negative weights s_i, scaled to mean one; None is one.
     weights : array-like of shape (n_patterns,) or None, default=None
         Non-negative penalty weights; None is one. A pattern of weight zero is not penalised; there
-        are none for ``relu``.
+        are none for ``relu``. For ``penalty="feature"`` positive, of shape (n_features,).
     fit_intercept : bool, default=False
         Add an unpenalised output intercept.
     skip_connection : bool, default=False
         Add an unpenalised linear connection from the features to the output.
-    penalty : {'group', 'nuclear', 'columns', 'sparse_group'}, default='group'
+    penalty : {'group', 'nuclear', 'columns', 'sparse_group', 'feature'}, default='group'
         Norm of a block of several outputs: the Frobenius norm; the sum of its singular values,
         which is the weight decay of a network whose neurons each feed all outputs; the sum of the
         norms of its columns, that of one whose neurons each feed one output. ``sparse_group``, for
         ``gated_relu``: ``(1 - l1_ratio) * ||W_p|| + l1_ratio * abs(W_p).sum()``, zeros in blocks.
+        ``feature``, for ``gated_relu``: instead of patterns, the norm of each feature's weights in
+        all of them, ``||W[:, j]||``; it selects features.
     l1_ratio : float, default=0.5
         Share of the entries in ``sparse_group``, at least 0 and below 1; else without effect.
     tol : float, default=1e-4

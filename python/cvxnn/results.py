@@ -14,7 +14,7 @@ from cvxnn.network import Network
 
 _RANK = 1e-12  # relative size of a singular value that counts
 # They make zeros inside blocks, and even for one output are no weight decay of neurons.
-SPARSE_PENALTIES = ("sparse_group",)
+SPARSE_PENALTIES = ("sparse_group", "feature")
 
 
 class ConvergenceWarning(UserWarning):
@@ -128,14 +128,15 @@ class SolveResult(Certified):
         Unpenalised output intercept, 0 if none was fitted.
     skip : ndarray of shape (n_features,) or (n_features, n_outputs), or None
         Unpenalised linear skip connection.
-    weights : ndarray of shape (n_patterns,)
-        Penalty weight of each pattern's block.
+    weights : ndarray of shape (n_patterns,), or (n_features,) for the penalty ``feature``
+        Penalty weight of each pattern's block, or of each feature.
     patterns : PatternSet
         The patterns of the program.
     activation : str
         ``gated_relu`` or ``relu``.
     penalty : str
-        ``group``, ``nuclear`` or ``columns``, the same for one output, or ``sparse_group``.
+        ``group``, ``nuclear`` or ``columns``, the same for one output; ``sparse_group`` or
+        ``feature``.
     l1_ratio : float
         Share of the entries in ``sparse_group``.
     """
@@ -173,7 +174,8 @@ class SolveResult(Certified):
         hidden weights ``sqrt(s) u`` and output weights ``sqrt(s) v``: their weight decay is its
         nuclear norm, the penalty for ``penalty="nuclear"``. For ``"group"`` the penalty is less.
         For ``"columns"`` each column becomes a neuron, and weight decay is the penalty. So it does
-        for ``"sparse_group"``, to keep its zeros; its penalty is no weight decay.
+        for ``"sparse_group"`` and ``"feature"``, to keep their zeros; their penalties are no weight
+        decay.
 
         Returns
         -------
@@ -205,7 +207,9 @@ class SolveResult(Certified):
             activation=self.activation,
             gates=self.patterns.gates[:, self.active_set[owner]] if gated else None,
             skip=None if self.skip is None else self.skip.reshape(-1, n_outputs),
-            penalty_weights=self.weights[self.active_set[owner]],
+            penalty_weights=(
+                None if self.penalty == "feature" else self.weights[self.active_set[owner]]
+            ),
         )
 
     def _neurons(self) -> tuple[Float, Float, NDArray[np.int64]]:

@@ -51,7 +51,7 @@ def test_hinge(blobs, n_classes):
     assert not hasattr(model, "predict_proba")
 
 
-@pytest.mark.parametrize("penalty", ["group", "nuclear", "columns"])
+@pytest.mark.parametrize("penalty", ["group", "nuclear", "columns", "sparse_group", "feature"])
 def test_targets_at_once(penalty):
     rng = np.random.default_rng(0)
     X = rng.standard_normal((80, 3))
@@ -92,6 +92,26 @@ def test_warm_start_and_class_weights(blobs):
     assert warm.objective_ == pytest.approx(cold.objective_, rel=1e-5)
 
 
+@pytest.mark.parametrize("penalty", ["sparse_group", "feature"])
+def test_sparse_penalties_select_features(penalty):
+    rng = np.random.default_rng(5)
+    X = rng.standard_normal((150, 6))
+    y = np.abs(X[:, 0]) + 0.5 * X[:, 2]
+    options = {"penalty": penalty, "l1_ratio": 0.9, "n_patterns": 60}
+    model = cvxnn.ReLURegressor(alpha=0.1, **options).fit(X, y)
+    assert model.status_ == "optimal"
+    used = np.flatnonzero(model.coefs_[0].any(axis=1))
+    assert {0, 2} <= set(used)
+    assert len(used) < 6
+    chosen = cvxnn.ReLURegressorCV(n_alphas=4, eps=0.1, cv=3, **options).fit(X, y)
+    assert chosen.get_params()["l1_ratio"] == 0.9
+    assert chosen.score(X, y) > 0.5
+    classifier = cvxnn.ReLUClassifier(alpha=0.02, **options).fit(X, y > y.mean())
+    assert classifier.score(X, y > y.mean()) > 0.8
+    several = cvxnn.ReLUClassifierCV(n_alphas=4, eps=0.1, cv=3, **options)
+    assert several.fit(X, y > y.mean()).score(X, y > y.mean()) > 0.8
+
+
 def test_cross_validation(blobs):
     X, y = blobs
     model = cvxnn.ReLUClassifierCV(
@@ -108,6 +128,8 @@ def test_cross_validation(blobs):
         (cvxnn.ReLUClassifier(loss="softmax", activation="relu"), "^networks that share"),
         (cvxnn.ReLUClassifier(penalty="group", activation="relu"), "^networks that share"),
         (cvxnn.ReLURegressor(loss="softmax"), "^loss must be one of"),
+        (cvxnn.ReLUClassifier(penalty="feature", activation="relu"), "^networks that share"),
+        (cvxnn.ReLUClassifier(l1_ratio=1.0), r"^l1_ratio must be in \[0, 1\), got 1"),
     ],
 )
 def test_bad_parameters(blobs, model, message):

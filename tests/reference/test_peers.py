@@ -119,6 +119,30 @@ def test_sparse_group_penalty_against_interior_point(loss):
     assert result.dual <= problem.value * (1 + 1e-7)
 
 
+@pytest.mark.parametrize("n_outputs", [1, 3])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_feature_penalty_against_interior_point(loss, n_outputs):
+    X, _, patterns, rng = small_problem(loss, seed=10)
+    Y = rng.standard_normal((40, n_outputs))
+    if resolve_loss(loss).labels:
+        Y = np.where(Y > 0.0, 1.0, -1.0)
+    weights = rng.uniform(0.5, 2.0, 4)
+    options = {"loss": loss, "penalty": "feature", "weights": weights, "fit_intercept": True}
+    alpha = 0.2 * cvxnn.alpha_max(X, Y, patterns, **options)
+    result = cvxnn.solve(X, Y, patterns, alpha=alpha, tol=1e-8, **options)
+    coefs = [cp.Variable((patterns.n_patterns, n_outputs)) for _ in weights]
+    masks = patterns.to_dense()
+    fit = np.ones((40, 1)) @ cp.Variable((1, n_outputs)) + sum(
+        (X[:, [j]].astype(float) * masks) @ w for j, w in enumerate(coefs)
+    )
+    penalty = sum(s * cp.norm(w, "fro") for s, w in zip(weights, coefs, strict=True))
+    problem = cp.Problem(cp.Minimize(cp.sum(LOSSES[loss](fit, Y)) / 40 + alpha * penalty))
+    problem.solve(solver="CLARABEL")
+    assert result.gap_rel <= 1e-8
+    assert result.primal == pytest.approx(problem.value, rel=1e-6)
+    assert result.dual <= problem.value * (1 + 1e-7)
+
+
 @pytest.mark.parametrize("fit_intercept", [False, True])
 @pytest.mark.parametrize("fraction", [0.3, 0.01])
 def test_group_lasso_against_skglm(fit_intercept, fraction):

@@ -35,7 +35,7 @@ class ReLUClassifier(ClassifierMixin, ReLUEstimator):
         for ``relu`` those that column generation finds to matter (see `solve`).
     loss : {'logistic', 'softmax', 'squared_hinge', 'hinge'}, default='logistic'
         Loss. The logistic and the softmax loss give probabilities.
-    penalty : {'group', 'nuclear', 'columns', 'sparse_group'} or None, default=None
+    penalty : {'group', 'nuclear', 'columns', 'sparse_group', 'feature'} or None, default=None
         None fits a network for each class, and for the softmax loss is ``group``. The others fit
         one network to all classes, by that penalty of `solve`: for ``gated_relu``, and slower.
     l1_ratio : float, default=0.5

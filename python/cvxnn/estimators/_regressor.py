@@ -33,7 +33,7 @@ class ReLURegressor(RegressorMixin, ReLUEstimator):
         for ``relu`` those that column generation finds to matter (see `solve`).
     loss : {'squared', 'huber'} or Huber, default='squared'
         Loss, on standardised targets if ``standardize``.
-    penalty : {'group', 'nuclear', 'columns', 'sparse_group'} or None, default=None
+    penalty : {'group', 'nuclear', 'columns', 'sparse_group', 'feature'} or None, default=None
         None fits a network for each target. The others fit one network to all targets, by that
         penalty of `solve`: for ``gated_relu``, and slower.
     l1_ratio : float, default=0.5
