@@ -1,32 +1,45 @@
-"""Check what was packed, with one core: sizes, modules, licences, sources."""
+"""Check an sdist and what was installed from it: sizes, modules, licences, sources."""
 
+import platform
 import sys
 import tarfile
-import zipfile
+from importlib.metadata import files
 from pathlib import Path
 
-WHEEL_LIMIT = 2_000_000  # bytes
+CORE_LIMIT = 3_000_000  # bytes of one compiled module
+CORES = {"_core_base"}
+if platform.machine() in ("x86_64", "AMD64"):
+    CORES |= {"_core_v3", "_core_v4"}
 
 
-def main(folder: Path) -> None:
-    """Check the one wheel and the one sdist of a folder."""
-    (wheel,) = folder.glob("*.whl")
-    (sdist,) = folder.glob("*.tar.gz")
-    assert wheel.stat().st_size < WHEEL_LIMIT, f"{wheel.name} has {wheel.stat().st_size} bytes"
-    with zipfile.ZipFile(wheel) as archive:
-        packed = archive.namelist()
-    modules = {Path(name).name.split(".")[0] for name in packed if name.endswith(".so")}
-    assert modules == {"_cpu", "_core_base"}, modules
-    assert "cvxnn/py.typed" in packed
-    assert not [name for name in packed if name.endswith((".cpp", ".hpp"))]
-    assert sum("licenses/" in name for name in packed) >= 4
+def check_installed() -> None:
+    """Check what the environment of this Python holds of cvxnn."""
+    packed = files("cvxnn")
+    assert packed, "cvxnn is not installed"
+    names = [path.as_posix() for path in packed]
+    modules = {path.name.split(".")[0]: path for path in packed if path.suffix == ".so"}
+    assert set(modules) == {"_cpu"} | CORES, sorted(modules)
+    for name, path in modules.items():
+        assert path.size is not None, name
+        assert path.size < CORE_LIMIT, f"{name} has {path.size} bytes"
+    assert "cvxnn/py.typed" in names
+    assert not [name for name in names if name.endswith((".cpp", ".hpp"))]
+    assert sum("licenses/" in name for name in names) >= 4
+    total = sum(path.size or 0 for path in packed)
+    print(f"installed: {total / 1e6:.2f} MB, {len(packed)} files")
+
+
+def check_sdist(sdist: Path) -> None:
+    """Check that an sdist holds the sources and nothing that was built."""
     with tarfile.open(sdist) as archive:
         sources = {name.split("/", 1)[1] for name in archive.getnames() if "/" in name}
     for name in ("pyproject.toml", "CMakeLists.txt", "cpp/src/solver.cpp", "LICENSE", "README.md"):
         assert name in sources, f"{name} is not in {sdist.name}"
     assert not [name for name in sources if name.endswith(".so")]
-    print(f"{wheel.name}: {wheel.stat().st_size / 1e6:.2f} MB, {sdist.name}: {len(sources)} files")
+    print(f"{sdist.name}: {len(sources)} files")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    (packed_sources,) = Path(sys.argv[1]).glob("*.tar.gz")
+    check_sdist(packed_sources)
+    check_installed()
