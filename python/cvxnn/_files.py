@@ -1,13 +1,16 @@
 """Files: written atomically, and the format of saved networks."""
 
+import io
+import math
 import os
 import secrets
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 _FORMAT = "cvxnn.network"
@@ -17,8 +20,6 @@ _STORED = {
     *("penalty_weights", "gates", "gate_intercepts", "skip"),
     "metadata",  # of the command line: labels, names of features; a network needs none of it
 }
-# What numpy and zipfile raise on broken archives.
-_UNREADABLE = (OSError, ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile)
 
 
 def write_atomically(path: str | os.PathLike[str], write: Callable[[IO[bytes]], object]) -> None:
@@ -48,19 +49,18 @@ def write_network(path: str | os.PathLike[str], arrays: Mapping[str, NDArray[Any
 def read_network(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
     """Return the arrays that `write_network` wrote; their shapes are not checked."""
     try:
-        # Opened here: numpy forgets to close a file whose archive it cannot read.
-        with Path(path).open("rb") as file:
-            archive = np.load(file, allow_pickle=False)
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise ValueError("not an archive")
-            with archive:
-                arrays = {name: archive[name] for name in archive.files}
+        with zipfile.ZipFile(path) as archive:
+            members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+            known = {name: info for name, info in members.items() if name in _STORED}
+            _check_sizes(known.values(), Path(path).stat().st_size)
+            arrays = {name: _read_array(archive, info) for name, info in known.items()}
     except FileNotFoundError:
         raise
-    except _UNREADABLE as error:
+    except Exception as error:  # the parsers of numpy and zipfile let out what their parts raise
         raise ValueError(f"{path} is not a readable cvxnn network: {error}") from None
     version = arrays.get("version", np.array(None))
-    if str(arrays.get("format")) != _FORMAT or version.shape != () or version.dtype.kind != "i":
+    numbered = version.shape == () and version.dtype.kind == "i" and version >= 1
+    if str(arrays.get("format")) != _FORMAT or not numbered:
         raise ValueError(f"{path} is not a cvxnn network")
     if version > _FORMAT_VERSION:
         raise ValueError(
@@ -68,6 +68,29 @@ def read_network(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
             "upgrade cvxnn"
         )
     # Names are outside the archive's check sums, and some arrays are optional.
-    if unknown := sorted(set(arrays) - _STORED):
+    if unknown := sorted(set(members) - _STORED):
         raise ValueError(f"{path} is a broken cvxnn network: unknown arrays {unknown}")
     return arrays
+
+
+def _check_sizes(members: Collection[zipfile.ZipInfo], limit: int) -> None:
+    """Refuse members that would take more memory than the file has bytes: shared or compressed."""
+    if any(info.compress_type != zipfile.ZIP_STORED for info in members):
+        raise ValueError("it is compressed")
+    if sum(max(info.file_size, info.compress_size) for info in members) > limit:
+        raise ValueError("its arrays are larger than the file")
+
+
+def _read_array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[Any]:
+    """Return an array of the size that its bytes have, once their check sum is right."""
+    content = io.BytesIO(archive.read(info))
+    if (layout := npy.read_magic(content)) != (1, 0):
+        raise ValueError(f"{info.filename} has the layout {layout}")
+    shape, _, dtype = npy.read_array_header_1_0(content)
+    if dtype.kind not in "fiU":
+        raise ValueError(f"{info.filename} has the dtype {dtype}")
+    n_bytes = math.prod(shape) * dtype.itemsize
+    if min(shape, default=0) < 0 or n_bytes != len(content.getbuffer()) - content.tell():
+        raise ValueError(f"{info.filename} has not the size of {shape}")
+    content.seek(0)
+    return npy.read_array(content, allow_pickle=False)

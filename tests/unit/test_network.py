@@ -299,6 +299,7 @@ class TestFile:
             ({"version": None}, "is not a cvxnn network"),
             ({"version": "one"}, "is not a cvxnn network"),
             ({"version": [1, 1]}, "is not a cvxnn network"),
+            ({"version": 0}, "is not a cvxnn network"),
             ({"version": 2}, "has format version 2, this cvxnn reads up to 1: upgrade cvxnn"),
             ({"coefs_0": None}, "is a broken cvxnn network"),
             ({"penalty_weights": None}, "is a broken cvxnn network"),
@@ -314,7 +315,7 @@ class TestFile:
                 r"is a broken cvxnn network: coefs\[1\] contains",
             ),
             ({"gates": np.full((4, 7), "x")}, "is a broken cvxnn network: gates must be numeric"),
-            ({"skip": np.array(None)}, "is not a readable cvxnn network: Object arrays"),
+            ({"skip": np.array(None)}, "is not a readable cvxnn network: skip.npy has the dtype"),
             ({"format": np.array(["cvxnn.network"], object)}, "is not a readable cvxnn network"),
         ],
     )
@@ -350,16 +351,19 @@ class TestFile:
                 assert_same_network(again, network)  # a bit that no reader looks at
         assert refused > 500
 
-    def test_memory_of_a_pickle_is_never_run(self, tmp_path, stored):
+    @pytest.mark.parametrize("name", ["skip", "extra"])
+    def test_memory_of_a_pickle_is_never_run(self, tmp_path, stored, name):
         class Bomb:
             def __reduce__(self):
                 return os.mkdir, (str(tmp_path / "boom"),)
 
         buffer = io.BytesIO()
         np.save(buffer, np.array([Bomb()], object), allow_pickle=True)
-        np.savez(tmp_path / "net.npz", **stored)
+        np.savez(tmp_path / "net.npz", **{k: v for k, v in stored.items() if k != name})
         with zipfile.ZipFile(tmp_path / "net.npz", "a") as archive:
-            archive.writestr("extra.npy", buffer.getvalue())
-        with pytest.raises(ValueError, match="is not a readable cvxnn network"):
+            archive.writestr(f"{name}.npy", buffer.getvalue())
+        with pytest.raises(
+            ValueError, match=r"net\.npz is (not a readable|a broken) cvxnn network"
+        ):
             cvxnn.Network.load(tmp_path / "net.npz")
         assert not (tmp_path / "boom").exists()
