@@ -223,6 +223,7 @@ def test_broken_models(tmp_path, predict):
         '{"colour": 1}',
         '{"feature_names": ["a"]}',
         '{"classes": [1, 2, 3]}',
+        "[" * 10**5,
     ):
         write_network(model, {**stored_arrays(network), "metadata": np.array(metadata)})
         assert "broken cvxnn network: metadata" in predict(model)

@@ -56,7 +56,7 @@ def read_model(path: Path) -> tuple[Network, Metadata]:
     try:
         metadata = Metadata(**json.loads(str(stored)))
         _check(network, metadata)
-    except (TypeError, ValueError) as error:
+    except (RecursionError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is a broken cvxnn network: metadata: {error}") from None
     return network, metadata
 
