@@ -1,6 +1,7 @@
-"""A classifier on breast_cancer, its certificate, and a check of the certificate by hand.
+"""A certified classifier
+======================
 
-python examples/certified_classifier.py
+A classifier on breast_cancer, its certificate, and a check of the certificate by hand.
 """
 
 import numpy as np
@@ -23,6 +24,7 @@ print(
     network.objective(X, labels, alpha, loss="logistic"),
 )
 
+# %%
 # The lower bound by hand: a dual point, scaled until no pattern exceeds alpha.
 odds = 1 / (1 + np.exp(labels * network.predict(X)))
 theta = labels * odds / len(X)

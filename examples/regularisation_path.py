@@ -1,6 +1,7 @@
-"""A regularisation path on diabetes: size, fit and certificate of every network on it.
+"""A regularisation path
+=====================
 
-python examples/regularisation_path.py
+Size, fit and certificate of every network on a path on diabetes.
 """
 
 import numpy as np

@@ -1,4 +1,7 @@
-"""Gradient descent stuck above the convex optimum: five points on a line.
+"""Gradient descent and the convex optimum
+=======================================
+
+Five points on a line, and gradient descent stuck above the optimum.
 
 The setting of M. Pilanci, T. Ergen (2020), Neural networks are convex regularizers, ICML, figure 1:
 gradient descent on the same objective from several starts, and widths, against the global optimum

@@ -6,10 +6,18 @@ from pathlib import Path
 
 import pytest
 
+import cvxnn
+
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PROJECT = [ROOT / "README.md"]
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
+DOCUMENTS = [*PROJECT, *PAGES]
 THEORY = [path for path in DOCUMENTS if path.parent.name == "theory" and path.name != "index.md"]
-WITHOUT_CODE = ("guarantees.md", "performance.md", "index.md")
+WITHOUT_CODE = {
+    *("guarantees.md", "performance.md", "index.md", "coming_from.md"),
+    # The site shows documents from elsewhere in their place.
+    *("benchmarks.md", "changelog.md"),
+}
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 
@@ -72,3 +80,14 @@ def test_theory_names_sources_and_tests(page):
     assert [file for file, test in named_files(text) if not test], "no source"
     assert [file for file, test in named_files(text) if test], "no test"
     assert f"]({page.name})" in (page.parent / "index.md").read_text(), "not in the index"
+
+
+def test_api_reference_lists_every_public_name():
+    listed = re.findall(r"^   ([\w.]+)$", (ROOT / "docs/api.rst").read_text(), re.MULTILINE)
+    assert sorted(listed) == sorted([*cvxnn.__all__, *(f"plot.{n}" for n in cvxnn.plot.__all__)])
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
+def test_example_has_a_title_for_the_gallery(example):
+    title, underline = example.read_text().removeprefix('"""').splitlines()[:2]
+    assert underline == "=" * len(title)
