@@ -12,6 +12,8 @@ ROOT = DOCS.parent
 SHOWN = {
     "benchmarks": ROOT / "bench" / "RESULTS.md",
     "changelog": ROOT / "CHANGELOG.md",
+    "contributing": ROOT / "CONTRIBUTING.md",
+    "security": ROOT / "SECURITY.md",
 }
 
 project = "cvxnn"
