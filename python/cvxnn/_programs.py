@@ -196,6 +196,8 @@ def pattern_program(
         )
     if activation == "relu":
         refuse_sparse(X, "X", " for activation='relu'")
+    if options.get("penalty") == "feature":
+        refuse_sparse(X, "X", " for penalty='feature'")
     several = activation == "gated_relu"
     problem = make_problem(
         check_samples_of(X, patterns), y, patterns.n_patterns, several=several, **options

@@ -340,6 +340,7 @@ DENSE_ONLY = {
     "relu": ({"activation": "relu"}, "for activation='relu'"),
     "adaptive": ({"patterns": "adaptive", "activation": "relu"}, "for patterns='adaptive'"),
     "exact": ({"patterns": "exact"}, "got a sparse matrix"),
+    "feature": ({"penalty": "feature"}, "for penalty='feature'"),
     "skip": ({"skip_connection": True}, "for skip_connection=True"),
 }
 
