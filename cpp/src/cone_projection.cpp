@@ -169,7 +169,8 @@ bool ConeProjection::resume(const DataMatrix<double>& x, const Vector& signs, Ve
   near_.clear();
   const Index limit = kPivotsPerFeature * (1 + basis_.rows());
   bool inside = false;
-  for (Index pivot = 0; pivot < limit && projection_.norm() > enough; ++pivot) {
+  for (Index pivot = 0; pivot < limit; ++pivot) {
+    if (enough > 0.0 && projection_.norm() <= enough) break;
     const Index entering = most_violated(x, signs, tolerance);
     if (entering < 0) {
       inside = barred_.empty();
