@@ -27,7 +27,6 @@ constexpr double kNewBlocks = 0.3;  // of sigma, with which a call begins
 constexpr double kSufficient = 1e-4, kFlat = 0.5, kLeastShare = 0.1;
 constexpr int kTrials = 25;
 constexpr double kResolution = 1e-13;  // of psi
-constexpr double kMaxEntries = 1e8;    // of what a factored system is made from
 constexpr Index kMaxOrder = 8192;
 constexpr Index kMaxInner = 300;  // of conjugate gradients
 constexpr double kInnerTol = 1e-3;
@@ -190,7 +189,8 @@ Vector AugmentedLagrangian::direction(const WorkingSet& working, Control& contro
   const Index n = op_.n_samples(), r = static_cast<Index>(face_blocks_.size());
   const Vector& g = now_.gradient;
   if (r == 0) return -g;
-  if (static_cast<double>(n) * static_cast<double>(r) > kMaxEntries || std::min(n, r) > kMaxOrder) {
+  if (static_cast<double>(n) * static_cast<double>(r) > max_entries_ ||
+      std::min(n, r) > kMaxOrder) {
     return by_conjugate_gradients(working, control);
   }
   Matrix C;

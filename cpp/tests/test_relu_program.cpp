@@ -1,4 +1,7 @@
 // The ReLU program: both signs of each block, in the cones of the patterns.
+#include <numeric>
+
+#include "cvxnn/augmented_lagrangian.hpp"
 #include "cvxnn/errors.hpp"
 #include "cvxnn/operators/signed.hpp"
 #include "solving.hpp"
@@ -122,6 +125,35 @@ TEST_CASE("tiny alpha and uneven features") {
   const Instance instance(design, *loss);
   const double alpha = 1e-4 * instance.alpha_max();
   CHECK(instance.solve(alpha, with_tol(1e-7)).status == Status::optimal);
+}
+
+// The same restricted problem, its systems factored and not.
+TEST_CASE("large systems are solved by conjugate gradients") {
+  const ReluProblem problem("squared", 60, 4, 15, 61);
+  const Instance instance(problem.design, *problem.loss);
+  std::vector<Index> all(30);
+  std::iota(all.begin(), all.end(), Index{0});
+  std::vector<double> primals;
+  for (const double max_entries : {1e8, 0.0}) {
+    WorkingSet working;
+    working.starts = {0};
+    working.reset(problem.design, all, instance.weights, 0.05 * instance.alpha_max());
+    Unpenalised free(intercept(60), 1);
+    QuadraticModel model;
+    model.resize(60, 1);
+    model.F.setZero();
+    model.F0 = model.F;
+    problem.loss->dual_point(model.F, model.Theta0);
+    problem.loss->curvature(model.F, model.h);
+    free.set_curvature(model.h);
+    Control control;
+    Matrix Theta;
+    AugmentedLagrangian lagrangian(problem.design, 1, max_entries);
+    CHECK(lagrangian.minimise(working, working.coefs, free, model, 1e-10, control, Theta) > 0);
+    primals.push_back(problem.loss->value(model.F) + working.penalty(working.coefs));
+    CHECK(working.n_active() > 0);
+  }
+  CHECK(primals[0] == doctest::Approx(primals[1]).epsilon(1e-8));
 }
 
 TEST_CASE("one bit for any number of threads") {

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import cvxnn
+from penalty_cases import check_path, check_screening_and_threads, gradients
 
 
 @pytest.fixture(scope="module", params=[1, 2])
@@ -18,12 +19,6 @@ def problem(request):
 def feature_norms(values):
     """Return a norm a feature of (n_patterns, n_features, n_outputs)."""
     return np.linalg.norm(values, axis=(0, 2))
-
-
-def gradients(X, patterns, theta):
-    """Return X' D_p theta for every pattern, shape (n_patterns, n_features, n_outputs)."""
-    masks = patterns.to_dense().astype(float)
-    return np.einsum("np,nd,nc->pdc", masks, X, theta.reshape(len(X), -1))
 
 
 @pytest.mark.parametrize("free", [False, True])
@@ -93,26 +88,16 @@ def test_one_pattern_makes_features_their_own_groups():
 def test_path_and_warm_start(problem):
     X, Y, patterns = problem
     options = {"penalty": "feature", "fit_intercept": True, "tol": 1e-7}
-    path = cvxnn.solve_path(X, Y, patterns, n_alphas=6, eps=0.05, **options)
-    for result in path:
-        alone = cvxnn.solve(X, Y, patterns, alpha=result.alpha, **options)
-        assert result.status == "optimal"
-        assert result.primal == pytest.approx(alone.primal, rel=1e-6)
-    again = cvxnn.solve(X, Y, patterns, alpha=path[-1].alpha, init=path[-1], **options)
-    assert again.n_iter == 1
+    last = check_path(problem, **options)
     group = cvxnn.solve(X, Y, patterns, alpha=0.05, fit_intercept=True)
-    other = cvxnn.solve(X, Y, patterns, alpha=path[-1].alpha, init=group, **options)
-    assert other.primal == pytest.approx(path[-1].primal, rel=1e-6)
+    other = cvxnn.solve(X, Y, patterns, alpha=last.alpha, init=group, **options)
+    assert other.primal == pytest.approx(last.primal, rel=1e-6)
 
 
 def test_screening_threads_and_float32_change_nothing(problem):
     X, Y, patterns = problem
     options = {"penalty": "feature", "alpha": 0.1, "tol": 1e-8}
-    screened = cvxnn.solve(X, Y, patterns, n_threads=1, **options)
-    plain = cvxnn.solve(X, Y, patterns, screening=False, **options)
-    threads = cvxnn.solve(X, Y, patterns, n_threads=2, **options)
-    assert screened.primal == pytest.approx(plain.primal, rel=1e-7)
-    np.testing.assert_array_equal(screened.blocks, threads.blocks)
+    screened = check_screening_and_threads(problem, **options)
     single = cvxnn.solve(X.astype(np.float32), Y, patterns, **options)
     assert single.gap_rel <= 1e-8
     assert single.primal == pytest.approx(screened.primal, rel=1e-4)

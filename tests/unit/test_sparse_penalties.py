@@ -5,6 +5,7 @@ import pytest
 from scipy.optimize import minimize
 
 import cvxnn
+from penalty_cases import check_path, check_screening_and_threads, gradients
 
 RATIOS = (0.1, 0.5, 0.9)
 
@@ -21,12 +22,6 @@ def problem(request):
     Y = np.abs(X[:, :1]) * rng.standard_normal((1, request.param)) + 0.3 * X[:, [1]]
     Y = Y + 0.3 * rng.standard_normal(Y.shape)
     return X, Y, cvxnn.activation_patterns(X, rng.standard_normal((5, 40)))
-
-
-def gradients(X, patterns, theta):
-    """Return X' D_p theta for every pattern, shape (n_patterns, n_features, n_outputs)."""
-    masks = patterns.to_dense().astype(float)
-    return np.einsum("np,nd,nc->pdc", masks, X, theta.reshape(len(X), -1))
 
 
 @pytest.mark.parametrize("l1_ratio", RATIOS)
@@ -119,25 +114,11 @@ def test_without_a_share_of_the_entries_it_is_the_group_penalty(problem):
 
 
 def test_path_and_warm_start(problem):
-    X, Y, patterns = problem
-    options = {"penalty": "sparse_group", "l1_ratio": 0.7, "fit_intercept": True, "tol": 1e-7}
-    path = cvxnn.solve_path(X, Y, patterns, n_alphas=6, eps=0.05, **options)
-    for result in path:
-        alone = cvxnn.solve(X, Y, patterns, alpha=result.alpha, **options)
-        assert result.status == "optimal"
-        assert result.primal == pytest.approx(alone.primal, rel=1e-6)
-    again = cvxnn.solve(X, Y, patterns, alpha=path[-1].alpha, init=path[-1], **options)
-    assert again.n_iter == 1
+    check_path(problem, penalty="sparse_group", l1_ratio=0.7, fit_intercept=True, tol=1e-7)
 
 
 def test_screening_and_threads_change_nothing(problem):
-    X, Y, patterns = problem
-    options = {"penalty": "sparse_group", "alpha": 0.03, "tol": 1e-8}
-    screened = cvxnn.solve(X, Y, patterns, n_threads=1, **options)
-    plain = cvxnn.solve(X, Y, patterns, screening=False, **options)
-    threads = cvxnn.solve(X, Y, patterns, n_threads=2, **options)
-    assert screened.primal == pytest.approx(plain.primal, rel=1e-7)
-    np.testing.assert_array_equal(screened.blocks, threads.blocks)
+    check_screening_and_threads(problem, penalty="sparse_group", alpha=0.03, tol=1e-8)
 
 
 def test_networks_keep_the_zeros(problem):

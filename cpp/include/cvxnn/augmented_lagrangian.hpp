@@ -25,7 +25,10 @@ namespace cvxnn {
 // is on, so that a step costs what the faces of the non-zero blocks have dimensions, mostly few.
 class AugmentedLagrangian {
  public:
-  AugmentedLagrangian(const Operator& op, int n_threads) : op_(op), n_threads_(n_threads) {}
+  // max_entries: of what a factored system is made from; larger ones are solved by conjugate
+  // gradients.
+  AugmentedLagrangian(const Operator& op, int n_threads, double max_entries = 1e8)
+      : op_(op), n_threads_(n_threads), max_entries_(max_entries) {}
 
   // From W and the fit of the model until the gap is at most `target` or rounding forbids more. W,
   // in the cones, and the unpenalised coefficients change; the model's fit is theirs. Theta: dual
@@ -70,6 +73,7 @@ class AugmentedLagrangian {
 
   const Operator& op_;
   int n_threads_;
+  double max_entries_;
 
   Vector root_;      // h^(1/2)
   Matrix free_;      // orthonormal, spans the unpenalised block in the metric of h
