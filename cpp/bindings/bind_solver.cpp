@@ -23,6 +23,7 @@ struct Objective {
   Matrix free;
   std::string norm;
   double l1_ratio;
+  Index block_rows;
 };
 
 py::dict to_dict(const Progress& p) {
@@ -72,7 +73,7 @@ Control make_control(double time_limit, const py::object& callback) {
 }
 
 std::unique_ptr<Operator> measured(std::unique_ptr<Operator> design, const Objective& objective) {
-  design->set_norm(block_norm(objective.norm, objective.l1_ratio));
+  design->set_norm(block_norm(objective.norm, objective.l1_ratio, objective.block_rows));
   return design;
 }
 
@@ -159,40 +160,57 @@ std::unique_ptr<Operator> dense(const CArray<T>& x, const std::vector<Index>& st
   return std::make_unique<DenseDesign<T>>(data_map(x), starts, n_threads);
 }
 
+// Blocks of columns of x, all of one size, each in the cone of a pattern of other rows: those that
+// neurons see before what they put out is pooled.
+template <class T>
+using PooledCones = std::tuple<CArray<T>, CArray<Word>>;
+template <class T>
+std::unique_ptr<Operator> pooled_relu(const CArray<T>& x, const PooledCones<T>& cones,
+                                      int n_threads) {
+  const auto& [rows, words] = cones;
+  std::vector<Index> starts(static_cast<std::size_t>(words.shape(1)) + 1);
+  for (std::size_t b = 0; b < starts.size(); ++b) {
+    starts[b] = static_cast<Index>(b) * rows.shape(1);
+  }
+  const ActivationCones activation(data_map(rows), pattern_view(words, rows.shape(0)));
+  return std::make_unique<SignedDesign>(dense(x, starts, n_threads), activation);
+}
+
 template <class Samples, class Description, class Make>
 void bind_design(py::module_& m, const std::string& suffix, const char* description, Make make) {
   m.def(("solve_" + suffix).c_str(),
         [make](const Samples& x, const Description& blocks, Matrix y, Vector omega,
                std::string loss, double delta, Vector weights, Matrix free, std::string norm,
-               double l1_ratio, const std::vector<double>& alphas, double tol, Index max_iter,
-               bool screening, const std::string& solver, int n_threads, double time_limit,
-               const py::object& callback, const Init& init) {
+               double l1_ratio, Index block_rows, const std::vector<double>& alphas, double tol,
+               Index max_iter, bool screening, const std::string& solver, int n_threads,
+               double time_limit, const py::object& callback, const Init& init) {
           const Settings settings{tol, max_iter, screening, method(solver), n_threads};
-          return run_path(make(x, blocks, n_threads),
-                          Objective{std::move(y), std::move(omega), std::move(loss), delta,
-                                    std::move(weights), std::move(free), std::move(norm), l1_ratio},
-                          settings, alphas, init, time_limit, callback);
+          return run_path(
+              make(x, blocks, n_threads),
+              Objective{std::move(y), std::move(omega), std::move(loss), delta, std::move(weights),
+                        std::move(free), std::move(norm), l1_ratio, block_rows},
+              settings, alphas, init, time_limit, callback);
         },
         py::arg("x").noconvert(), py::arg(description), py::arg("y"), py::arg("omega"),
         py::kw_only(), py::arg("loss"), py::arg("delta"), py::arg("weights"), py::arg("free"),
-        py::arg("norm"), py::arg("l1_ratio"), py::arg("alphas"), py::arg("tol"),
-        py::arg("max_iter"), py::arg("screening"), py::arg("solver"), py::arg("n_threads"),
-        py::arg("time_limit"), py::arg("callback"), py::arg("init"));
+        py::arg("norm"), py::arg("l1_ratio"), py::arg("block_rows"), py::arg("alphas"),
+        py::arg("tol"), py::arg("max_iter"), py::arg("screening"), py::arg("solver"),
+        py::arg("n_threads"), py::arg("time_limit"), py::arg("callback"), py::arg("init"));
   m.def(("alpha_max_" + suffix).c_str(),
         [make](const Samples& x, const Description& blocks, Matrix y, Vector omega,
                std::string loss, double delta, Vector weights, Matrix free, std::string norm,
-               double l1_ratio, int n_threads) {
+               double l1_ratio, Index block_rows, int n_threads) {
           Settings settings;
           settings.n_threads = n_threads;
           return run_alpha_max(
               make(x, blocks, n_threads),
               Objective{std::move(y), std::move(omega), std::move(loss), delta, std::move(weights),
-                        std::move(free), std::move(norm), l1_ratio},
+                        std::move(free), std::move(norm), l1_ratio, block_rows},
               settings);
         },
         py::arg("x").noconvert(), py::arg(description), py::arg("y"), py::arg("omega"),
         py::kw_only(), py::arg("loss"), py::arg("delta"), py::arg("weights"), py::arg("free"),
-        py::arg("norm"), py::arg("l1_ratio"), py::arg("n_threads"));
+        py::arg("norm"), py::arg("l1_ratio"), py::arg("block_rows"), py::arg("n_threads"));
 }
 
 template <class T, class Description, class Make>
@@ -238,6 +256,7 @@ void bind_dtype(py::module_& m) {
       py::arg("x").noconvert(), py::arg("words"), py::arg("theta"), py::kw_only(),
       py::arg("n_threads"), "The dual norm over these patterns, its block, and its neuron.");
   bind_design<CArray<T>, std::vector<Index>>(m, "groups", "starts", dense<T>);
+  bind_design<CArray<T>, PooledCones<T>>(m, "pooled_relu", "cones", pooled_relu<T>);
 }
 
 }  // namespace

@@ -23,30 +23,46 @@ class FrobeniusNorm final : public BlockNorm {
 
 class NuclearNorm final : public BlockNorm {
  public:
+  explicit NuclearNorm(Index rows) : rows_(rows) {
+    require(rows >= 0, "rows of a block must not be negative, got " + std::to_string(rows));
+  }
+
   double value(ConstMatrixRef W) const override {
     if (W.isZero(0.0)) return 0.0;
-    return W.cols() == 1 ? W.norm() : singular_values(W).sum();
+    const auto folded = fold(W);
+    return folded.cols() == 1 ? W.norm() : singular_values(folded).sum();
   }
   double dual(ConstMatrixRef G) const override {
     if (G.isZero(0.0)) return 0.0;
-    return G.cols() == 1 ? G.norm() : singular_values(G)[0];
+    const auto folded = fold(G);
+    return folded.cols() == 1 ? G.norm() : singular_values(folded)[0];
   }
   void shrink(double cut, MatrixRef W) const override {
     if (W.norm() <= cut) {
       W.setZero();
       return;
     }
-    const Eigen::JacobiSVD<Matrix> svd(W, Eigen::ComputeThinU | Eigen::ComputeThinV);
+    const auto folded = fold(W);
+    const Eigen::JacobiSVD<Matrix> svd(folded, Eigen::ComputeThinU | Eigen::ComputeThinV);
     const Vector shrunk = (svd.singularValues().array() - cut).cwiseMax(0.0);
     const Index rank = (shrunk.array() > 0.0).count();  // they descend
-    W.noalias() = svd.matrixU().leftCols(rank) * shrunk.head(rank).asDiagonal() *
-                  svd.matrixV().leftCols(rank).transpose();
+    Eigen::Map<Matrix>(W.data(), folded.rows(), folded.cols()).noalias() =
+        svd.matrixU().leftCols(rank) * shrunk.head(rank).asDiagonal() *
+        svd.matrixV().leftCols(rank).transpose();
   }
 
  private:
+  Eigen::Map<const Matrix> fold(ConstMatrixRef W) const {
+    const Index rows = rows_ > 0 ? rows_ : W.rows();
+    require(W.size() % rows == 0 && (W.cols() == 1 || W.outerStride() == W.rows()),
+            "a block cannot be folded into " + std::to_string(rows) + " rows");
+    return Eigen::Map<const Matrix>(W.data(), rows, W.size() / rows);
+  }
   static Vector singular_values(ConstMatrixRef W) {
     return Eigen::JacobiSVD<Matrix>(W).singularValues();
   }
+
+  Index rows_;
 };
 
 class ColumnNorm final : public BlockNorm {
@@ -104,9 +120,9 @@ class SparseGroupNorm final : public BlockNorm {
 
 }  // namespace
 
-std::shared_ptr<const BlockNorm> block_norm(const std::string& name, double l1_ratio) {
+std::shared_ptr<const BlockNorm> block_norm(const std::string& name, double l1_ratio, Index rows) {
   if (name == "frobenius") return std::make_shared<FrobeniusNorm>();
-  if (name == "nuclear") return std::make_shared<NuclearNorm>();
+  if (name == "nuclear") return std::make_shared<NuclearNorm>(rows);
   if (name == "columns") return std::make_shared<ColumnNorm>();
   if (name == "sparse_group") return std::make_shared<SparseGroupNorm>(l1_ratio);
   throw InvalidArgument("unknown norm '" + name + "'");

@@ -39,6 +39,21 @@ TEST_CASE("values and duals of known matrices") {
   CHECK_THROWS_AS(block_norm("l1"), InvalidArgument);
 }
 
+TEST_CASE("a folded block is a matrix of given rows, in column-major order") {
+  const auto folded = block_norm("nuclear", 0.0, 2), plain = block_norm("nuclear");
+  const Matrix W = random_matrix(6, 3, 7);
+  const Matrix same = Eigen::Map<const Matrix>(W.data(), 2, 9);
+  CHECK(folded->value(W) == plain->value(same));
+  CHECK(folded->dual(W) == plain->dual(same));
+  Matrix shrunk = W, expected = same;
+  folded->shrink(0.5 * plain->dual(same), shrunk);
+  plain->shrink(0.5 * plain->dual(same), expected);
+  CHECK(shrunk.reshaped() == expected.reshaped());
+  CHECK(folded->value(W.col(0)) == plain->value(same.leftCols(3)));  // one output, three positions
+  CHECK_THROWS_AS(block_norm("nuclear", 0.0, 4)->value(W), InvalidArgument);
+  CHECK_THROWS_AS(block_norm("nuclear", 0.0, -1), InvalidArgument);
+}
+
 TEST_CASE("value and dual: Hoelder's inequality, and the Frobenius norm between them") {
   for (const auto& [name, l1_ratio] : kNorms) {
     CAPTURE(name);

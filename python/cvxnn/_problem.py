@@ -42,6 +42,7 @@ class Problem:
     """Checked data, loss, weights and free columns: intercept first, then skip connection.
 
     Targets have a column an output; penalty is one of `PENALTIES`, l1_ratio is of ``sparse_group``.
+    The penalty ``nuclear`` takes a block for a matrix of block_rows rows, 0 for those it has.
     """
 
     data: Samples
@@ -53,6 +54,7 @@ class Problem:
     skip_connection: bool
     penalty: str = "group"
     l1_ratio: float = L1_RATIO
+    block_rows: int = 0
 
     @property
     def n_outputs(self) -> int:
@@ -64,7 +66,8 @@ class Problem:
         """The core's name of the norm: Frobenius where it is that, which more solvers know."""
         if self.penalty == "sparse_group":
             return "sparse_group" if self.l1_ratio > 0.0 else "frobenius"
-        frobenius = self.penalty in ("group", "feature") or self.n_outputs == 1
+        column = self.n_outputs == 1 and self.block_rows == 0
+        frobenius = self.penalty in ("group", "feature") or column
         return "frobenius" if frobenius else self.penalty
 
     def arguments(self) -> dict[str, Any]:
@@ -81,6 +84,7 @@ class Problem:
             "free": np.asfortranarray(free),
             "norm": self._norm,
             "l1_ratio": self.l1_ratio,
+            "block_rows": self.block_rows,
         }
 
     def split_free(self, coefs: Float) -> tuple[Float, Float | None, Float]:
@@ -110,6 +114,7 @@ def make_problem(
     penalty: str = "group",
     l1_ratio: float = L1_RATIO,
     several: bool = False,
+    block_rows: int = 0,
 ) -> Problem:
     """Check the arguments that all programs share; `several` outputs are for some only."""
     if skip_connection:
@@ -135,6 +140,7 @@ def make_problem(
         skip_connection=bool(skip_connection),
         penalty=penalty,
         l1_ratio=check_share(l1_ratio, "l1_ratio"),
+        block_rows=block_rows,
     )
 
 

@@ -225,10 +225,8 @@ class SolveResult(Certified):
             scale = np.sqrt(np.linalg.norm(vectors, axis=0))
             feeds = column[:, None] == np.arange(self.blocks.shape[2])
             return vectors / scale, scale[:, None] * feeds, owner
-        left, values, right = np.linalg.svd(self.blocks, full_matrices=False)
-        owner, rank = np.nonzero(values > _RANK * values.max(axis=1, initial=0.0, keepdims=True))
-        scale = np.sqrt(values[owner, rank])
-        return left[owner, :, rank].T * scale, right[owner, rank] * scale[:, None], owner
+        hidden, output, owner = balanced_factors(self.blocks)
+        return hidden.T, output, owner
 
     def __str__(self) -> str:
         return self._summary(f"{self.n_active} of {self.patterns.n_patterns} patterns")
@@ -295,6 +293,17 @@ class PathResult(Sequence[SolveResult]):
             for r in self.results
         ]
         return "\n".join([head, *rows])
+
+
+def balanced_factors(blocks: Float) -> tuple[Float, Float, NDArray[np.int64]]:
+    """Split blocks (k, p, q) by their singular values s: factors sqrt(s) u and sqrt(s) v.
+
+    Returns factors (m, p) and (m, q), and the block (m,) of each pair.
+    """
+    left, values, right = np.linalg.svd(blocks, full_matrices=False)
+    owner, rank = np.nonzero(values > _RANK * values.max(axis=1, initial=0.0, keepdims=True))
+    scale = np.sqrt(values[owner, rank])[:, None]
+    return left[owner, :, rank] * scale, right[owner, rank] * scale, owner
 
 
 def check_one_output(result: SolveResult) -> None:

@@ -20,7 +20,7 @@ PYTHON_LAYERS = [
     ["network"],
     ["results"],
     ["_problem"],
-    ["_programs"],
+    ["_programs", "_designs"],
     ["_adaptive", "_conversion"],
     [
         "core",

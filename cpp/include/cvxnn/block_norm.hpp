@@ -30,7 +30,10 @@ class BlockNorm {
 // each feed all outputs (Sahiner, Ergen, Pauly and Pilanci 2021, sec. 3); columns, the sum of the
 // norms of columns, of networks whose neurons each feed one. These coincide for one output.
 // sparse_group: (1 - l1_ratio) ||W||_F + l1_ratio sum |W_jk|, zeros inside blocks too (Simon,
-// Friedman, Hastie and Tibshirani 2013); l1_ratio, in [0, 1), is that norm's alone.
-std::shared_ptr<const BlockNorm> block_norm(const std::string& name, double l1_ratio = 0.0);
+// Friedman, Hastie and Tibshirani 2013); l1_ratio, in [0, 1), is that norm's alone. rows is the
+// nuclear norm's: it takes a block for a matrix of so many rows, in column-major order, of networks
+// whose neurons feed several outputs at several positions; 0 is for the rows that a block has.
+std::shared_ptr<const BlockNorm> block_norm(const std::string& name, double l1_ratio = 0.0,
+                                            Index rows = 0);
 
 }  // namespace cvxnn

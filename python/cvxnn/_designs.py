@@ -1,0 +1,165 @@
+"""Programs over blocks that are given as matrices: convolution, batch normalisation, attention.
+
+An architecture is what its neurons see and what of it they put out. It gives the design
+``F = sum_b A_b W_b`` of its blocks, and for ReLU neurons what their activation patterns are of.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cvxnn._ext import core
+from cvxnn._problem import Problem, make_problem, shown_log, solver_settings
+from cvxnn._threads import effective_threads
+from cvxnn._validation import Float
+from cvxnn.arrangements import PatternSet
+from cvxnn.results import Certified, balanced_factors, certified_fields
+
+
+@dataclass(frozen=True)
+class BlockDesign:
+    """The matrices A_b of an architecture, side by side, and the shape of its neurons.
+
+    Attributes
+    ----------
+    matrix : ndarray of shape (n_rows, n_blocks * n_positions * n_inputs), C-ordered
+        Row i of A_b: for each position of the pooled map, what a neuron of block b sees there.
+    n_blocks : int
+        Number of blocks.
+    n_inputs : int
+        Hidden weights of a neuron. It has output weights at each position.
+    cones : tuple of ndarray (n_seen, n_inputs) and PatternSet, or None
+        For ReLU neurons: all that they see, and the activation pattern on it of each block.
+    """
+
+    matrix: Float
+    n_blocks: int
+    n_inputs: int
+    cones: tuple[Float, PatternSet] | None = None
+
+    @property
+    def n_positions(self) -> int:
+        """Number of positions at which a neuron is put out."""
+        return int(self.matrix.shape[1]) // (self.n_blocks * self.n_inputs)
+
+
+@dataclass(frozen=True)
+class DesignResult(Certified):
+    """The solution of a program over a block design; see `Certified` for its certificate.
+
+    Attributes
+    ----------
+    active_set : ndarray of shape (n_active,), int64
+        Block of each non-zero coefficient, ascending; a ReLU block may be there with either sign.
+    signs : ndarray of shape (n_active,), int64
+        Sign of the output weights: 1, or for ReLU neurons 1 or -1.
+    blocks : ndarray of shape (n_active, n_inputs, n_positions, n_outputs), float64
+        Coefficients.
+    intercept : ndarray of shape (n_outputs,), float64
+        Unpenalised output intercept.
+    """
+
+    active_set: NDArray[np.int64]
+    signs: NDArray[np.int64] = field(repr=False)
+    blocks: Float = field(repr=False)
+    intercept: Float
+
+    def neurons(self) -> tuple[Float, Float, NDArray[np.int64]]:
+        """Return hidden weights, output weights and the block of each neuron.
+
+        Each block is split by its singular values, in balanced scaling, at which weight decay is
+        the nuclear norm.
+
+        Returns
+        -------
+        hidden : ndarray of shape (n_neurons, n_inputs)
+        output : ndarray of shape (n_neurons, n_positions, n_outputs)
+        owner : ndarray of shape (n_neurons,), int64
+        """
+        n_active, n_inputs, n_positions, n_outputs = self.blocks.shape
+        matrices = self.blocks.reshape(n_active, n_inputs, n_positions * n_outputs)
+        hidden, output, owner = balanced_factors(matrices)
+        if n_positions * n_outputs == 1:  # the sign of the output weight, not of the factors
+            flip = np.sign(output)
+            hidden, output = hidden * flip, output * flip
+        output = output * self.signs[owner, None]
+        shape = (len(owner), n_positions, n_outputs)
+        return hidden, output.reshape(shape), self.active_set[owner]
+
+
+@dataclass(frozen=True)
+class DesignProgram:
+    """A checked problem over a block design."""
+
+    problem: Problem
+    design: BlockDesign
+
+    @property
+    def _relu(self) -> bool:
+        return self.design.cones is not None
+
+    def _call(self, function: str, **arguments: Any) -> Any:
+        """Call the core's function of this kind of design."""
+        design, problem = self.design, self.problem
+        description: Any
+        shared = problem.arguments()
+        if design.cones is None:
+            size = design.n_positions * design.n_inputs
+            kind, description = "groups", list(range(0, design.matrix.shape[1] + 1, size))
+        else:
+            kind, description = "pooled_relu", (design.cones[0], design.cones[1].words)
+            shared["weights"] = np.tile(shared["weights"], 2)
+        call = getattr(core, f"{function}_{kind}")
+        return call(
+            problem.data, description, problem.targets, problem.omega, **shared, **arguments
+        )
+
+    def alpha_max(self, n_threads: int | None) -> float:
+        """Return the smallest alpha at which every block is zero."""
+        value: float = self._call("alpha_max", n_threads=effective_threads(n_threads))
+        return value
+
+    def solve(
+        self, alphas: Sequence[float] | Float, *, verbose: int, **settings: Any
+    ) -> list[DesignResult]:
+        """Solve at each alpha, each from the one before; see `solver_settings`."""
+        checked = solver_settings(verbose=verbose, **settings)
+        with shown_log(verbose):
+            solutions = self._call("solve", **checked, alphas=list(alphas), init=None)
+        return [self._result(solution) for solution in solutions]
+
+    def _result(self, solution: dict[str, Any]) -> DesignResult:
+        design, n_outputs = self.design, self.problem.n_outputs
+        active = solution["blocks"]
+        order = np.argsort(active % design.n_blocks, kind="stable")
+        # The core's blocks are column-major: outputs, then positions, then inputs.
+        blocks = solution["coefs"].reshape(-1, n_outputs, design.n_positions, design.n_inputs)
+        return DesignResult(
+            **certified_fields(solution),
+            active_set=active[order] % design.n_blocks,
+            signs=np.where(active[order] < design.n_blocks, 1, -1),
+            blocks=np.ascontiguousarray(blocks[order].transpose(0, 3, 2, 1)),
+            intercept=self.problem.split_free(solution["free_coefs"])[0],
+        )
+
+
+def design_program(
+    design: BlockDesign, y: ArrayLike, *, penalty: str, **options: Any
+) -> DesignProgram:
+    """Check the arguments of a program over a design; see `make_problem` for the options."""
+    several = design.cones is None
+    folded = penalty == "nuclear" and design.n_positions > 1
+    problem = make_problem(
+        design.matrix,
+        y,
+        design.n_blocks,
+        weights=None,
+        penalty=penalty,
+        several=several,
+        block_rows=design.n_inputs if folded else 0,
+        **options,
+    )
+    return DesignProgram(problem, design)
