@@ -10,6 +10,18 @@
 namespace cvxnn::bindings {
 namespace {
 
+// fn(walk, j) for each start j, without the GIL.
+template <class Fn>
+void for_walks(const CArray<double>& x, Index n_starts, int n_threads, Fn&& fn) {
+  const DataMatrix<double> data = data_map(x);
+  py::gil_scoped_release release;
+  const Index n_tasks = std::min<Index>(n_starts, 4 * n_threads);
+  parallel_for(n_tasks, n_threads, [&](Index task, int) {
+    CellWalk walk(data);
+    for (Index j = task; j < n_starts; j += n_tasks) fn(walk, j);
+  });
+}
+
 template <class Samples>
 void bind_packing(py::module_& m) {
   m.def(
@@ -97,25 +109,28 @@ void bind_patterns(py::module_& m) {
   m.def(
       "cell_walks",
       [](const CArray<double>& x, const Vector& v, Matrix starts, int n_threads) {
-        const DataMatrix<double> data = data_map(x);
         Vector values(starts.cols());
         Matrix best(starts.rows(), starts.cols());
-        {
-          py::gil_scoped_release release;
-          const Index n_tasks = std::min<Index>(starts.cols(), 4 * n_threads);
-          parallel_for(n_tasks, n_threads, [&](Index task, int) {
-            CellWalk walk(data);
-            for (Index j = task; j < starts.cols(); j += n_tasks) {
-              values[j] = walk.ascend(v, starts.col(j), best.col(j));
-            }
-          });
-        }
+        for_walks(x, starts.cols(), n_threads, [&](CellWalk& walk, Index j) {
+          values[j] = walk.ascend(v, starts.col(j), best.col(j));
+        });
         return py::make_tuple(values, best, starts);
       },
       py::arg("x").noconvert(), py::arg("v"), py::arg("starts"), py::kw_only(),
       py::arg("n_threads"),
       "Maxima of v^T (X u)_+ over the unit ball from each start, a column: values, maximisers, and "
       "points inside their cells.");
+  m.def(
+      "climbs",
+      [](const CArray<double>& x, const Vector& v, Matrix starts, int n_threads) {
+        Vector values(starts.cols());
+        for_walks(x, starts.cols(), n_threads,
+                  [&](CellWalk& walk, Index j) { values[j] = walk.climb(v, starts.col(j)); });
+        return py::make_tuple(values, starts);
+      },
+      py::arg("x").noconvert(), py::arg("v"), py::arg("starts"), py::kw_only(),
+      py::arg("n_threads"),
+      "Values of v^T (X u)_+ that gradients reach from each start, a column, and where.");
   m.def(
       "unique_patterns",
       [](CArray<Word>& words, Index n_samples) {

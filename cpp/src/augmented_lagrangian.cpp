@@ -295,8 +295,12 @@ bool AugmentedLagrangian::newton_step(const WorkingSet& working, Control& contro
   return false;
 }
 
-// Such that the first move, at theta = tau, would fit a share of the target.
+// From zero such that the first move, at theta = tau, would fit a share of the target; else such
+// that a step of theta of its own size would move y by its own, for theta may be one that moves y
+// by rounding alone.
 double AugmentedLagrangian::first_sigma(const WorkingSet& working) {
+  const double length = y_.norm();
+  if (length > 0.0) return length;
   sigma_ = 1.0;
   evaluate(working, now_);
   const double fit = (now_.gradient - now_.theta + tau_).norm();

@@ -6,6 +6,9 @@ namespace cvxnn {
 namespace {
 constexpr double kProgress = 1e-13;  // relative increase below which a walk ends
 constexpr double kRounding = 1e-12;  // of the norm of what is projected
+constexpr double kClimb = 1e-3;      // relative increase below which gradients have done their part
+constexpr int kClimbs = 30, kTrials = 6;
+constexpr double kShorter = 0.4;  // step over that of the trial before
 }  // namespace
 
 CellWalk::CellWalk(const DataMatrix<double>& x)
@@ -36,7 +39,42 @@ Index CellWalk::cross_walls(const Vector& v, const Vector& u) {
   return crossed;
 }
 
+// The first trial is the fixed point, a step without end.
+bool CellWalk::step_up(const Vector& v, VectorRef u, double& value) {
+  gradient_.noalias() = x_.transpose() * (scores_.array() > 0.0).select(v, 0.0).matrix();
+  const double slope = gradient_.norm();
+  if (!(slope > 0.0)) return false;
+  gradient_ /= slope;
+  double step = 1.0;
+  for (int k = 0; k < kTrials; ++k) {
+    trial_ = gradient_;
+    if (k > 0) {
+      trial_ = (u + step * gradient_).normalized();
+      step *= kShorter;
+    }
+    trial_scores_.noalias() = x_ * trial_;
+    const double there = v.dot(trial_scores_.cwiseMax(0.0));
+    if (there > 0.0 && there > value * (1.0 + kClimb)) {
+      u = trial_;
+      scores_.swap(trial_scores_);
+      value = there;
+      return true;
+    }
+  }
+  return false;
+}
+
+double CellWalk::climb(const Vector& v, VectorRef u) {
+  u.stableNormalize();
+  scores_.noalias() = x_ * u;
+  double value = v.dot(scores_.cwiseMax(0.0));
+  for (int k = 0; k < kClimbs && step_up(v, u, value); ++k) {
+  }
+  return value;
+}
+
 double CellWalk::ascend(const Vector& v, VectorRef u, VectorRef best) {
+  climb(v, u);
   scores_.noalias() = rows_ * u;
   for (Index k = 0; k < scores_.size(); ++k) signs_[k] = scores_[k] > 0.0 ? 1.0 : -1.0;
   double value = 0.0;

@@ -61,3 +61,26 @@ def test_values_belong_to_their_neurons_and_never_fall(integers):
         scores = X[real] @ gate
         assert np.abs(scores).min() > 1e-12
         assert (np.sign(scores) * (X[real] @ neuron) >= -1e-8).all()
+
+
+def test_gradients_alone_never_fall_and_walks_go_on_from_where_they_end():
+    rng = np.random.default_rng(2)
+    X, v = rng.standard_normal((60, 6)), rng.standard_normal(60)
+    starts = np.asfortranarray(rng.standard_normal((6, 30)))
+    values, points = core.climbs(X, v, starts, n_threads=2)
+    walked, _, _ = core.cell_walks(X, v, starts, n_threads=2)
+    for start, value, point, end in zip(starts.T, values, points.T, walked, strict=True):
+        assert np.linalg.norm(point) == pytest.approx(1.0)
+        assert gain(X, v, point) == pytest.approx(value, rel=1e-12)
+        assert gain(X, v, start) / np.linalg.norm(start) <= value + 1e-12
+        assert value <= end + 1e-12
+    assert np.median(values) > 0.5 * walked.max()
+
+
+@pytest.mark.parametrize("v", [np.zeros(5), -np.ones(5)])
+def test_gradients_where_there_is_nothing_to_gain(v):
+    X = np.ones((5, 2))
+    values, points = core.climbs(X, v, np.asfortranarray([[1.0, 0.0], [1.0, 0.0]]), n_threads=1)
+    assert (values <= 0.0).all()
+    assert points[:, 0] == pytest.approx([0.5**0.5, 0.5**0.5])
+    assert points[:, 1] == pytest.approx([0.0, 0.0])
