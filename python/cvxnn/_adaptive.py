@@ -29,7 +29,7 @@ from cvxnn.arrangements import (
 from cvxnn.results import SolveResult
 
 _FIRST_GATES = 32
-_ADDED = 20  # patterns a round, the worst violators
+_ADDED = 40  # patterns a round, the worst violators
 _ROUNDS = 500
 _LOOSE = 1e-2  # relative gap of the first solves
 _SHARE = 0.1  # of the largest violation: the relative gap of the next solve
@@ -204,11 +204,9 @@ class AdaptiveProgram:
                 return result
             found = self._violations(result, self._n_starts, walk=False)
             if found.largest <= limit:
-                found = self._violations(result, self._n_starts)
-            if found.largest <= limit and accuracy == least:
                 found = self._violations(result, _FINAL * self._n_starts)
-                if found.largest <= limit:
-                    return replace(result, status="optimal") if result.gap_rel <= tol else result
+            if found.largest <= limit and accuracy == least:
+                return replace(result, status="optimal") if result.gap_rel <= tol else result
             excess = found.largest / alpha - 1.0
             accuracy = min(accuracy, max(least, _SHARE * excess))
             if found.largest > limit:

@@ -1,0 +1,173 @@
+"""Adaptive arrangements beside other ways to a ReLU network of the same objective, one thread.
+
+    python bench/bench_adaptive.py [--without pyscnn]
+
+Squared loss on standardised data with a constant column, no output intercept, alpha a twentieth of
+alpha_max. cvxnn: patterns="adaptive", tol 1e-6. pyscnn (bench/peers/requirements.txt): its ReLU
+solver over 5,000 sampled patterns, stopped at cvxnn's time, at 10 times it, or by itself. Adam and
+L-BFGS (SciPy): the best of 20 random restarts of a network of twice cvxnn's width, trained in full
+batches with weight decay. `objective`: of the network, in float64, with balanced weights, so that
+weight decay counts least; `excess`: relative to cvxnn's.
+"""
+
+import argparse
+import os
+import time
+import warnings
+
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[name] = "1"
+
+import numpy as np  # noqa: E402
+from scipy.optimize import minimize  # noqa: E402
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits  # noqa: E402
+
+import cvxnn  # noqa: E402
+
+N_PATTERNS = 5000
+N_RESTARTS = 20
+ADAM_STEPS, ADAM_RATE = 3000, 0.02
+STRENGTH = 0.05
+TOL = 1e-6
+
+
+def problems():
+    X, y = load_diabetes(return_X_y=True)
+    yield "diabetes", X, (y - y.mean()) / y.std()
+    X, y = load_breast_cancer(return_X_y=True)
+    yield "breast_cancer", X, 2.0 * y - 1.0
+    X, y = load_digits(return_X_y=True)
+    yield "digits, 0-4 against 5-9", X, np.where(y < 5, -1.0, 1.0)
+
+
+def standardised(X):
+    scale = X.std(axis=0)
+    return np.column_stack([(X - X.mean(axis=0)) / np.where(scale > 0, scale, 1), np.ones(len(X))])
+
+
+def objective(X, y, alpha, hidden, output):
+    """Of hidden weights (d, m) and output weights (m,)."""
+    fit = np.maximum(X @ hidden, 0.0) @ output
+    decay = np.sum(np.linalg.norm(hidden, axis=0) * np.abs(output))
+    return np.sum((fit - y) ** 2) / (2 * len(y)) + alpha * decay
+
+
+def loss_and_gradient(weights, X, y, alpha):
+    n = len(X)
+    hidden, output = weights[:-1], weights[-1]
+    maps = np.maximum(X @ hidden, 0.0)
+    residual = (maps @ output - y) / n
+    slope = np.empty_like(weights)
+    slope[:-1] = X.T @ (np.outer(residual, output) * (maps > 0)) + alpha * hidden
+    slope[-1] = maps.T @ residual + alpha * output
+    return 0.5 * n * residual @ residual + 0.5 * alpha * np.sum(weights**2), slope
+
+
+def start(rng, d, width):
+    """He's initialisation; output weights in the last row."""
+    hidden = rng.standard_normal((d, width)) * np.sqrt(2.0 / d)
+    return np.vstack([hidden, rng.standard_normal(width) * np.sqrt(1.0 / width)])
+
+
+def by_adam(weights, X, y, alpha):
+    mean, square = np.zeros_like(weights), np.zeros_like(weights)
+    for step in range(1, ADAM_STEPS + 1):
+        slope = loss_and_gradient(weights, X, y, alpha)[1]
+        mean += 0.1 * (slope - mean)
+        square += 0.001 * (slope**2 - square)
+        rate = ADAM_RATE * 0.5 * (1.0 + np.cos(np.pi * step / ADAM_STEPS))
+        scaled = mean / (1 - 0.9**step) / (np.sqrt(square / (1 - 0.999**step)) + 1e-8)
+        weights = weights - rate * scaled
+    return weights
+
+
+def by_lbfgs(weights, X, y, alpha):
+    def value(flat):
+        loss, slope = loss_and_gradient(flat.reshape(weights.shape), X, y, alpha)
+        return loss, slope.ravel()
+
+    options = {"maxiter": 5000, "maxfun": 10000}
+    return minimize(value, weights.ravel(), jac=True, method="L-BFGS-B", options=options).x.reshape(
+        weights.shape
+    )
+
+
+def by_restarts(train, X, y, alpha, width):
+    begin = time.perf_counter()
+    ends = [
+        train(start(np.random.default_rng(seed), X.shape[1], width), X, y, alpha)
+        for seed in range(N_RESTARTS)
+    ]
+    values = [objective(X, y, alpha, end[:-1], end[-1]) for end in ends]
+    return time.perf_counter() - begin, min(values), max(values)
+
+
+def by_pyscnn(X, y, alpha, budget):
+    import scnn.private.methods.termination_criteria as criteria
+    from scnn.activations import sample_gate_vectors
+    from scnn.metrics import Metrics
+    from scnn.models import ConvexReLU
+    from scnn.optimize import optimize_model
+    from scnn.regularizers import NeuronGL1
+    from scnn.solvers import AL
+
+    begin = time.perf_counter()
+    # It has no time limit: its stopping tests are made to look at the clock.
+    for test in (criteria.GradientNorm, criteria.ConstrainedHeuristic):
+        kept = test.__dict__.get("_own_call", test.__call__)
+        test._own_call = kept
+
+        def call(self, *args, kept=kept, **options):
+            late = time.perf_counter() - begin > budget
+            return late or kept(self, *args, **options)
+
+        test.__call__ = call
+    model = ConvexReLU(sample_gate_vectors(0, X.shape[1], N_PATTERNS), c=1)
+    network, _ = optimize_model(
+        model,
+        AL(model),
+        Metrics(),
+        X.astype(np.float32),
+        y[:, None].astype(np.float32),
+        regularizer=NeuronGL1(alpha),
+        unitize_data=False,
+    )
+    hidden, output = (np.asarray(part, dtype=np.float64) for part in network.get_parameters()[:2])
+    value = objective(X, y, alpha, hidden.T, output.ravel())
+    return time.perf_counter() - begin, value, value
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--without", default="", help="peers to leave out, comma-separated")
+    left_out = parser.parse_args().without.split(",")
+    warnings.simplefilter("ignore")
+    print("| problem | method | seconds | objective | excess | worst restart |")
+    print("|---|---|---|---|---|---|")
+    for name, raw, y in problems():
+        X = standardised(raw)
+        alpha = STRENGTH * cvxnn.alpha_max(X, y, "adaptive", activation="relu", n_threads=1)
+        begin = time.perf_counter()
+        result = cvxnn.solve(X, y, "adaptive", activation="relu", alpha=alpha, tol=TOL, n_threads=1)
+        own = time.perf_counter() - begin
+        network = result.network()
+        base = objective(X, y, alpha, network.coefs_[0], network.coefs_[1][:, 0])
+        width = 2 * network.width
+        runs = [(f"cvxnn, {network.width} neurons, {result.status}", own, base, base)]
+        if "pyscnn" not in left_out:
+            for factor in (1, 10):
+                label = f"pyscnn, {factor} x the time"
+                runs.append((label, *by_pyscnn(X, y, alpha, factor * own)))
+        for label, train in (("Adam", by_adam), ("L-BFGS", by_lbfgs)):
+            if label.lower() not in left_out:
+                runs.append((f"{label}, width {width}", *by_restarts(train, X, y, alpha, width)))
+        for label, seconds, value, worst in runs:
+            print(
+                f"| {name} | {label} | {seconds:.3g} | {value:.6g} | {value / base - 1.0:.1e} | "
+                f"{worst / base - 1.0:.1e} |",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
