@@ -33,12 +33,15 @@ class BlockDesign:
         Hidden weights of a neuron. It has output weights at each position.
     cones : tuple of ndarray (n_seen, n_inputs) and PatternSet, or None
         For ReLU neurons: all that they see, and the activation pattern on it of each block.
+    gates : ndarray of shape (..., n_blocks) or None
+        For gated neurons: the gate of each block.
     """
 
     matrix: Float
     n_blocks: int
     n_inputs: int
     cones: tuple[Float, PatternSet] | None = None
+    gates: Float | None = None
 
     @property
     def n_positions(self) -> int:

@@ -91,6 +91,24 @@ def check_data(value: ArrayLike, name: str = "X") -> Data:
     """Return data as a C-ordered float array (n_samples, n_features); right ones are not copied."""
     array = check_numeric(value, name)
     _check_data_shape(array.shape, name)
+    return _as_data(array, name)
+
+
+def check_tensor(value: ArrayLike, axes: tuple[str, ...], name: str = "X") -> Data:
+    """Return data of more than two dimensions as `check_data` does.
+
+    `axes` are the shapes to choose from, as "n_samples, n_tokens, n_features".
+    """
+    array = check_numeric(value, name)
+    if array.ndim not in [shape.count(",") + 1 for shape in axes]:
+        wanted = " or ".join(f"({shape})" for shape in axes)
+        raise ValueError(f"{name} must have shape {wanted}, got shape {array.shape}")
+    if 0 in array.shape:
+        raise ValueError(f"{name} must have no axis of length 0, got shape {array.shape}")
+    return _as_data(array, name)
+
+
+def _as_data(array: NDArray[Any], name: str) -> Data:
     data: Data = np.ascontiguousarray(array, dtype=_data_dtype(array))
     _check_finite(data, name)
     if _check_magnitude(data, name) > _LARGEST_FLOAT32:

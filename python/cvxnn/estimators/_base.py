@@ -1,15 +1,12 @@
-"""What all estimators share: check, make the programs, solve, keep the network."""
+"""What estimators of tables share: check, make the programs, solve, keep the network."""
 
-import warnings
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from cvxnn._adaptive import AdaptiveProgram
 from cvxnn._problem import PENALTIES, Callback, make_problem
@@ -34,6 +31,7 @@ from cvxnn.arrangements import (
     generator,
     sample_gates,
 )
+from cvxnn.estimators._certified import CertifiedEstimator
 from cvxnn.estimators._columns import Columns, Standardizer
 from cvxnn.gate_samplers import sample_quantile_gates, sample_sparse_gates
 from cvxnn.losses import Huber
@@ -52,11 +50,10 @@ _DATA_OPTIONS: dict[str, Any] = {
 }
 
 
-class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, ABC):
-    """Parameters that all estimators share, and the steps of their fits."""
+class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CertifiedEstimator):
+    """Parameters that estimators of tables share, and the steps of their fits."""
 
-    _losses: ClassVar[tuple[str, ...]]
-    _target_options: ClassVar[dict[str, bool]]  # of validate_data
+    gates: Gates
 
     def __init__(
         self,
@@ -77,32 +74,27 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         random_state: RandomState,
         verbose: int,
     ) -> None:
-        self.activation = activation
-        self.loss = loss
-        self.penalty = penalty
+        super().__init__(
+            activation=activation,
+            loss=loss,
+            penalty=penalty,
+            n_patterns=n_patterns,
+            gates=gates,
+            fit_intercept=fit_intercept,
+            standardize=standardize,
+            tol=tol,
+            max_iter=max_iter,
+            time_limit=time_limit,
+            n_threads=n_threads,
+            random_state=random_state,
+            verbose=verbose,
+        )
         self.l1_ratio = l1_ratio
         self.patterns = patterns
-        self.n_patterns: Any = n_patterns  # a sequence where the number is chosen
-        self.gates = gates
-        self.fit_intercept = fit_intercept
-        self.standardize = standardize
-        self.tol = tol
-        self.max_iter = max_iter
-        self.time_limit = time_limit
-        self.n_threads = n_threads
-        self.random_state = random_state
-        self.verbose = verbose
-
-    @abstractmethod
-    def _encode(
-        self, X: Samples, y: NDArray[Any], weight: Float
-    ) -> tuple[Samples, Float, Float, Standardizer]:
-        """Return canonical rows, their targets as the loss wants them, weights, and target map."""
 
     def _check_parameters(self) -> None:
         check_choice(self.activation, "activation", ACTIVATIONS)
-        if not (isinstance(self.loss, Huber) and "huber" in self._losses):
-            check_choice(self.loss, "loss", self._losses)
+        self._check_loss()
         check_choice(self.patterns, "patterns", ("sample", "exact", "adaptive"))
         if self.patterns != "sample" and self.gates is not None:
             raise ValueError(f"gates belong to patterns='sample', got {self.patterns!r}")
@@ -128,11 +120,6 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         """Return the numbers of patterns to fit with, checked."""
         return [check_count(self.n_patterns, "n_patterns")]
 
-    @property
-    def _joint(self) -> bool:
-        """Whether all outputs are fitted at once."""
-        return self.penalty is not None or self.loss == "softmax"
-
     def _check_training(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None
     ) -> tuple[Samples, NDArray[Any], Float]:
@@ -145,12 +132,7 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         if self.patterns == "exact":
             refuse_sparse(data, "X", " for patterns='exact'")
         data = check_samples(data)
-        weight: Float = _check_sample_weight(
-            sample_weight, data, dtype=np.float64, ensure_non_negative=True
-        )
-        if not weight.any():
-            raise ValueError("sample_weight must have a positive entry, got zeros only")
-        return data, values, weight
+        return data, values, self._checked_weight(data, sample_weight)
 
     def _make_patterns(
         self, data: Samples, random_state: RandomState, n_patterns: int | None
@@ -228,16 +210,6 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         ]
         return Columns(programs, input_map, target_map)
 
-    def _settings(self) -> dict[str, Any]:
-        """Return how to solve, for `Columns.solve`."""
-        return {
-            "tol": self.tol,
-            "max_iter": self.max_iter,
-            "time_limit": self.time_limit,
-            "n_threads": self.n_threads,
-            "verbose": self.verbose,
-        }
-
     def _solve(
         self,
         columns: Columns,
@@ -258,20 +230,7 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         self.gates_ = self.network_.gates_
         self.n_outputs_ = self.network_.n_outputs_
         self.n_patterns_ = max(result.patterns.n_patterns for result in results)
-        self.n_iter_ = max(result.n_iter for result in results)
-        self.objective_ = sum(result.primal for result in results)
-        self.lower_bound_ = sum(result.dual for result in results)
-        self.dual_gap_ = self.objective_ - self.lower_bound_
-        unfinished = [result.status for result in results if result.status != "optimal"]
-        self.status_ = unfinished[0] if unfinished else "optimal"
-        if unfinished:
-            warnings.warn(
-                f"fit ended with status {self.status_!r}: the objective is {self.objective_:.6g}, "
-                f"its lower bound {self.lower_bound_:.6g}, tol {self.tol:g}. The model is usable "
-                "and its gap holds; a larger alpha, max_iter, time_limit or tol lets it finish.",
-                ConvergenceWarning,
-                stacklevel=3,
-            )
+        self._keep_certificate(results)
 
     def _validated(self, X: ArrayLike) -> Samples:
         check_is_fitted(self)

@@ -1,20 +1,16 @@
 """Regression."""
 
-from typing import Any, ClassVar
-
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from sklearn.base import RegressorMixin
+from numpy.typing import ArrayLike
 
 from cvxnn._problem import L1_RATIO, Callback
-from cvxnn._validation import Float, Samples, check_positive
+from cvxnn._validation import check_positive
 from cvxnn.arrangements import RandomState
 from cvxnn.estimators._base import Gates, ReLUEstimator
-from cvxnn.estimators._columns import Standardizer, canonical_rows
+from cvxnn.estimators._targets import RegressorTargets
 from cvxnn.losses import Huber
 
 
-class ReLURegressor(RegressorMixin, ReLUEstimator):
+class ReLURegressor(RegressorTargets, ReLUEstimator):
     """ReLU or gated ReLU network for regression, trained to certified global optimality.
 
     Inputs are standardised, patterns of random gates are sampled on them, and the convex program
@@ -114,9 +110,6 @@ class ReLURegressor(RegressorMixin, ReLUEstimator):
     ('optimal', True)
     """
 
-    _losses: ClassVar[tuple[str, ...]] = ("squared", "huber")
-    _target_options: ClassVar[dict[str, bool]] = {"multi_output": True, "y_numeric": True}
-
     def __init__(
         self,
         alpha: float = 0.05,
@@ -189,36 +182,3 @@ class ReLURegressor(RegressorMixin, ReLUEstimator):
         columns = self._columns(*self._check_training(X, y, sample_weight), self.random_state)
         self._solve(columns, self.alpha, callback=callback, warm_start=self.warm_start)
         return self
-
-    def _encode(
-        self, X: Samples, y: NDArray[Any], weight: Float
-    ) -> tuple[Samples, Float, Float, Standardizer]:
-        self._one_column = y.ndim == 1
-        targets = np.asarray(y, dtype=np.float64).reshape(X.shape[0], -1)
-        X, targets, weight = canonical_rows(X, targets, weight)
-        target_map = Standardizer(
-            targets, weight, center=self.fit_intercept, scale=self.standardize
-        )
-        scaled = np.asarray(target_map.transform(targets, constant_column=False), dtype=np.float64)
-        return X, scaled, weight, target_map
-
-    def predict(self, X: ArrayLike) -> Float:
-        """Return the predicted targets.
-
-        Parameters
-        ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
-            Inputs.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            In the shape of the targets of `fit`.
-        """
-        outputs = self._outputs(X)
-        return outputs.reshape(-1) if self._one_column else outputs.reshape(len(outputs), -1)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = True
-        return tags
