@@ -10,6 +10,7 @@ from cvxnn.arrangements import (
     sample_gates,
 )
 from cvxnn.certificates import Certificate, certify
+from cvxnn.conv_network import ConvNetwork
 from cvxnn.core import alpha_max, solve, solve_path
 from cvxnn.decomposition import Decomposition, decompose
 from cvxnn.diagnostics import show_versions
@@ -34,6 +35,8 @@ from cvxnn.results import (
 if TYPE_CHECKING:
     from cvxnn import plot as plot
     from cvxnn.estimators import (
+        ConvReLUClassifier,
+        ConvReLURegressor,
         ReLUClassifier,
         ReLUClassifierCV,
         ReLURegressor,
@@ -44,6 +47,9 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Certificate",
+    "ConvNetwork",
+    "ConvReLUClassifier",
+    "ConvReLURegressor",
     "ConvergenceWarning",
     "Decomposition",
     "GroupLassoResult",
@@ -77,7 +83,14 @@ __all__ = [
 ]
 
 # scikit-learn takes most of a second to import: only those who ask for an estimator wait for it.
-_ESTIMATORS = ("ReLUClassifier", "ReLUClassifierCV", "ReLURegressor", "ReLURegressorCV")
+_ESTIMATORS = (
+    "ConvReLUClassifier",
+    "ConvReLURegressor",
+    "ReLUClassifier",
+    "ReLUClassifierCV",
+    "ReLURegressor",
+    "ReLURegressorCV",
+)
 
 
 def __getattr__(name: str) -> Any:

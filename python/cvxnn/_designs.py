@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from cvxnn._ext import core
 from cvxnn._problem import Problem, make_problem, shown_log, solver_settings
 from cvxnn._threads import effective_threads
-from cvxnn._validation import Float
+from cvxnn._validation import Data, Float
 from cvxnn.arrangements import PatternSet
 from cvxnn.results import Certified, balanced_factors, certified_fields
 
@@ -35,13 +35,16 @@ class BlockDesign:
         For ReLU neurons: all that they see, and the activation pattern on it of each block.
     gates : ndarray of shape (..., n_blocks) or None
         For gated neurons: the gate of each block.
+    weights : ndarray of shape (n_blocks,) or None
+        Multiples of alpha for each block; None is one.
     """
 
-    matrix: Float
+    matrix: Data
     n_blocks: int
     n_inputs: int
-    cones: tuple[Float, PatternSet] | None = None
+    cones: tuple[Data, PatternSet] | None = None
     gates: Float | None = None
+    weights: Float | None = None
 
     @property
     def n_positions(self) -> int:
@@ -159,7 +162,7 @@ def design_program(
         design.matrix,
         y,
         design.n_blocks,
-        weights=None,
+        weights=design.weights,
         penalty=penalty,
         several=several,
         block_rows=design.n_inputs if folded else 0,

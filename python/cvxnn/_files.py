@@ -13,12 +13,18 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-_FORMAT = "cvxnn.network"
 _FORMAT_VERSION = 1
+# Arrays of a file by its format.
 _STORED = {
-    *("format", "version", "activation", "coefs_0", "coefs_1", "intercepts_0", "intercepts_1"),
-    *("penalty_weights", "gates", "gate_intercepts", "skip"),
-    "metadata",  # of the command line: labels, names of features; a network needs none of it
+    "cvxnn.network": {
+        *("activation", "coefs_0", "coefs_1", "intercepts_0", "intercepts_1"),
+        *("penalty_weights", "gates", "gate_intercepts", "skip"),
+        "metadata",  # of the command line: labels, names of features; a network needs none of it
+    },
+    "cvxnn.conv_network": {
+        *("activation", "filters", "biases", "head", "intercepts", "gates", "gate_biases"),
+        *("stride", "padding", "circular", "pooling", "pooling_size"),
+    },
 }
 
 
@@ -35,10 +41,14 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[IO[bytes]], 
         raise
 
 
-def write_network(path: str | os.PathLike[str], arrays: Mapping[str, NDArray[Any]]) -> None:
+def write_network(
+    path: str | os.PathLike[str],
+    arrays: Mapping[str, NDArray[Any]],
+    kind: str = "cvxnn.network",
+) -> None:
     """Write the arrays of a network, with the format and its version."""
     stored = {
-        "format": np.array(_FORMAT),
+        "format": np.array(kind),
         "version": np.array(_FORMAT_VERSION),
         **arrays,
     }
@@ -46,12 +56,15 @@ def write_network(path: str | os.PathLike[str], arrays: Mapping[str, NDArray[Any
     write_atomically(path, lambda file: np.savez(file, **stored))  # type: ignore[arg-type]
 
 
-def read_network(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
+def read_network(
+    path: str | os.PathLike[str], kind: str = "cvxnn.network"
+) -> dict[str, NDArray[Any]]:
     """Return the arrays that `write_network` wrote; their shapes are not checked."""
+    stored = {"format", "version", *_STORED[kind]}
     try:
         with zipfile.ZipFile(path) as archive:
             members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-            known = {name: info for name, info in members.items() if name in _STORED}
+            known = {name: info for name, info in members.items() if name in stored}
             _check_sizes(known.values(), Path(path).stat().st_size)
             arrays = {name: _read_array(archive, info) for name, info in known.items()}
     except FileNotFoundError:
@@ -60,15 +73,15 @@ def read_network(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
         raise ValueError(f"{path} is not a readable cvxnn network: {error}") from None
     version = arrays.get("version", np.array(None))
     numbered = version.shape == () and version.dtype.kind == "i" and version >= 1
-    if str(arrays.get("format")) != _FORMAT or not numbered:
-        raise ValueError(f"{path} is not a cvxnn network")
+    if str(arrays.get("format")) != kind or not numbered:
+        raise ValueError(f"{path} is not a {kind.replace('.', ' ')}")
     if version > _FORMAT_VERSION:
         raise ValueError(
             f"{path} has format version {version}, this cvxnn reads up to {_FORMAT_VERSION}: "
             "upgrade cvxnn"
         )
     # Names are outside the archive's check sums, and some arrays are optional.
-    if unknown := sorted(set(members) - _STORED):
+    if unknown := sorted(set(members) - stored):
         raise ValueError(f"{path} is a broken cvxnn network: unknown arrays {unknown}")
     return arrays
 

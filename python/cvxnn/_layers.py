@@ -175,17 +175,24 @@ class Layers:
         ValueError
             If an argument is malformed.
         """
-        spec = resolve_loss(loss)
         alpha = check_positive(alpha, "alpha")
-        fit = self._forward(X, None)
-        targets = check_targets(y, len(fit), labels=spec.labels, shares=spec.shares, several=True)
-        if targets.shape[1] != self.n_outputs_:
-            raise ValueError(f"y must have {self.n_outputs_} columns, got shape {np.shape(y)}")
-        omega = check_sample_weight(sample_weight, len(fit))
-        value: float = core.loss_value(spec.name, spec.delta, targets, omega, fit)
+        value = training_loss(self._forward(X, None), y, loss, sample_weight)
         hidden = (self.coefs_[0] ** 2).sum(axis=0) + self.intercepts_[0] ** 2
         output = (self.coefs_[1] ** 2).sum(axis=1)
         return value + 0.5 * alpha * float(self.penalty_weights_ @ (hidden + output))
+
+
+def training_loss(
+    fit: Float, y: ArrayLike, loss: str | Huber, sample_weight: ArrayLike | None
+) -> float:
+    """Return the weighted mean loss of outputs (n_samples, n_outputs)."""
+    spec = resolve_loss(loss)
+    targets = check_targets(y, len(fit), labels=spec.labels, shares=spec.shares, several=True)
+    if targets.shape[1] != fit.shape[1]:
+        raise ValueError(f"y must have {fit.shape[1]} columns, got shape {np.shape(y)}")
+    omega = check_sample_weight(sample_weight, len(fit))
+    value: float = core.loss_value(spec.name, spec.delta, targets, omega, fit)
+    return value
 
 
 def named_arrays(network: Layers) -> dict[str, Float]:

@@ -1,13 +1,13 @@
 """Networks as ONNX models."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
 
 from cvxnn._extras import import_extra
 from cvxnn._layers import Layers, named_arrays
-from cvxnn._validation import Float
 
 # Old enough for the runtimes in use; newer operators add nothing here.
 _OPSET, _IR_VERSION = 17, 8
@@ -16,16 +16,11 @@ _DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 def to_model(network: Layers, dtype: DTypeLike) -> Any:
     """Return a ModelProto that maps "X" (N, n_features) to "y" (N, n_outputs)."""
-    kind = _check_dtype(dtype)
-    onnx = import_extra("onnx")
-    helper = onnx.helper
+    kind = check_dtype(dtype)
+    helper = import_extra("onnx").helper
     arrays = named_arrays(network)
     if network.gates_ is not None:
         arrays["zero"] = np.zeros(())
-    weights = [
-        onnx.numpy_helper.from_array(_cast(array, name, kind), name)
-        for name, array in arrays.items()
-    ]
     number = helper.np_dtype_to_tensor_dtype(kind)
     nodes = [helper.make_node("Gemm", ["X", "coefs_0", "intercepts_0"], ["hidden"])]
     if network.gates_ is None:
@@ -44,20 +39,44 @@ def to_model(network: Layers, dtype: DTypeLike) -> Any:
             helper.make_node("MatMul", ["X", "skip"], ["linear"]),
             helper.make_node("Add", ["outer", "linear"], ["y"]),
         ]
-    sizes = {"X": network.n_features_in_, "y": network.n_outputs_}
+    shapes: dict[str, list[str | int]] = {
+        "X": ["N", network.n_features_in_],
+        "y": ["N", network.n_outputs_],
+    }
+    return make_model(nodes, arrays, shapes, network.activation, kind)
+
+
+def make_model(
+    nodes: Sequence[Any],
+    arrays: Mapping[str, NDArray[Any]],
+    shapes: Mapping[str, Sequence[str | int]],
+    name: str,
+    kind: np.dtype[Any],
+) -> Any:
+    """Return the ModelProto of nodes; the shapes are of its input "X" and its output "y".
+
+    Arrays of floats are cast to a kind.
+    """
+    onnx = import_extra("onnx")
+    helper = onnx.helper
+    weights = [
+        onnx.numpy_helper.from_array(_cast(array, label, kind), label)
+        for label, array in arrays.items()
+    ]
+    number = helper.np_dtype_to_tensor_dtype(kind)
     inputs, outputs = (
-        [helper.make_tensor_value_info(name, number, ["N", size])] for name, size in sizes.items()
+        [helper.make_tensor_value_info(label, number, shapes[label])] for label in ("X", "y")
     )
-    graph = helper.make_graph(nodes, network.activation, inputs, outputs, weights)
     return helper.make_model(
-        graph,
+        helper.make_graph(nodes, name, inputs, outputs, weights),
         producer_name="cvxnn",
         ir_version=_IR_VERSION,
         opset_imports=[helper.make_opsetid("", _OPSET)],
     )
 
 
-def _check_dtype(dtype: DTypeLike) -> np.dtype[Any]:
+def check_dtype(dtype: DTypeLike) -> np.dtype[Any]:
+    """Return the dtype of a model."""
     try:
         kind = np.dtype(dtype)
     except TypeError:
@@ -67,7 +86,9 @@ def _check_dtype(dtype: DTypeLike) -> np.dtype[Any]:
     return kind
 
 
-def _cast(array: Float, name: str, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+def _cast(array: NDArray[Any], name: str, dtype: np.dtype[Any]) -> NDArray[Any]:
+    if array.dtype.kind == "i":
+        return array
     with np.errstate(over="ignore"):
         cast = array.astype(dtype)
     if not np.isfinite(cast).all():

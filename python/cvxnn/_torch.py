@@ -46,7 +46,8 @@ class TwoLayerNetwork(nn.Module):
         return outputs if self.skip is None else outputs + self.skip(x)
 
 
-def _tensor(array: Float, name: str, dtype: torch.dtype) -> torch.Tensor:
+def to_tensor(array: Float, name: str, dtype: torch.dtype) -> torch.Tensor:
+    """Return an array as a tensor; raise if the dtype cannot hold it."""
     tensor = torch.tensor(array, dtype=dtype).contiguous()  # torch.tensor keeps the order of axes
     if not torch.isfinite(tensor).all():
         raise ValueError(
@@ -55,28 +56,35 @@ def _tensor(array: Float, name: str, dtype: torch.dtype) -> torch.Tensor:
     return tensor
 
 
-def _linear(weights: Float, bias: Float | None, name: str, dtype: torch.dtype) -> nn.Linear:
+def to_linear(weights: Float, bias: Float | None, name: str, dtype: torch.dtype) -> nn.Linear:
+    """Return a linear layer of weights (n_inputs, n_outputs)."""
     # On "meta" nothing is drawn from torch's generator; a size of zero would warn.
     layer = nn.Linear(1, 1, bias=bias is not None, device="meta")
     layer.in_features, layer.out_features = weights.shape
-    layer.weight = nn.Parameter(_tensor(weights.T, f"{name} weights", dtype))
+    layer.weight = nn.Parameter(to_tensor(weights.T, f"{name} weights", dtype))
     if bias is not None:
-        layer.bias = nn.Parameter(_tensor(bias, f"{name} biases", dtype))
+        layer.bias = nn.Parameter(to_tensor(bias, f"{name} biases", dtype))
     return layer
+
+
+def check_dtype(dtype: Any) -> torch.dtype:
+    """Return a floating dtype, float64 for None."""
+    dtype = torch.float64 if dtype is None else dtype
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+        raise TypeError(f"dtype must be a floating torch.dtype or None, got {dtype!r}")
+    return dtype
 
 
 def to_module(network: Layers, dtype: Any) -> nn.Module:
     """Return a module with the same predictions; `dtype` None is float64."""
-    dtype = torch.float64 if dtype is None else dtype
-    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
-        raise TypeError(f"dtype must be a floating torch.dtype or None, got {dtype!r}")
+    dtype = check_dtype(dtype)
     hidden, output = (
-        _linear(weights, bias, name, dtype)
+        to_linear(weights, bias, name, dtype)
         for weights, bias, name in zip(
             network.coefs_, network.intercepts_, ("hidden", "output"), strict=True
         )
     )
-    skip = None if network.skip_ is None else _linear(network.skip_, None, "skip", dtype)
+    skip = None if network.skip_ is None else to_linear(network.skip_, None, "skip", dtype)
     if network.gates_ is None or network.gate_intercepts_ is None:
         if skip is None:
             return nn.Sequential(hidden, nn.ReLU(), output)
@@ -84,8 +92,8 @@ def to_module(network: Layers, dtype: Any) -> nn.Module:
     return TwoLayerNetwork(
         hidden,
         output,
-        gates=_tensor(network.gates_, "gates", dtype),
-        gate_intercepts=_tensor(network.gate_intercepts_, "gate_intercepts", dtype),
+        gates=to_tensor(network.gates_, "gates", dtype),
+        gate_intercepts=to_tensor(network.gate_intercepts_, "gate_intercepts", dtype),
         skip=skip,
     )
 

@@ -1,6 +1,7 @@
 """Activation patterns: gates, and the arrangement that they cut out of the data."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -129,12 +130,7 @@ class PatternSet:
 
     def to_dense(self) -> NDArray[np.bool_]:
         """Return the patterns as a boolean array of shape (n_samples, n_patterns)."""
-        n_words, n_patterns = self.words.shape
-        octets = self.words.astype("<u8", copy=False).view(np.uint8).reshape(n_words, n_patterns, 8)
-        bits = np.unpackbits(octets, axis=2, bitorder="little")
-        dense = bits.transpose(0, 2, 1).reshape(n_words * 64, n_patterns)[: self.n_samples]
-        result: NDArray[np.bool_] = dense.astype(np.bool_)
-        return result
+        return unpack_words(self.words, self.n_samples)
 
     def subset(self, indices: NDArray[np.int64]) -> "PatternSet":
         """Return some of the patterns, in the order of `indices`, as a set of their own.
@@ -208,10 +204,29 @@ def activation_patterns(
     """
     data = check_samples(X)
     columns = check_gates(gates, data.shape[1])
+    patterns = distinct_patterns([data], data.shape[0], columns, n_threads=n_threads)
+    if isinstance(gates, np.ndarray) and np.shares_memory(patterns.gates, gates):
+        # The set must not change when the caller's gates do.
+        patterns = replace(patterns, gates=patterns.gates.copy())
+    patterns.gates.flags.writeable = False
+    return patterns
+
+
+def distinct_patterns(
+    parts: Iterable[Samples], n_samples: int, gates: Float, *, n_threads: int | None
+) -> PatternSet:
+    """Return the patterns of checked gates on rows that come in parts.
+
+    Each part but the last has a multiple of 64 rows.
+    """
     n_threads = effective_threads(n_threads)
-    n_samples, n_gates = data.shape[0], columns.shape[1]
+    n_gates = gates.shape[1]
     words = np.empty((-(-n_samples // 64), n_gates), dtype=np.uint64)
-    core.pack_patterns(core_form(data), columns, words, n_threads=n_threads)
+    first = 0
+    for rows in parts:
+        last = first + -(-rows.shape[0] // 64)
+        core.pack_patterns(core_form(rows), gates, words[first:last], n_threads=n_threads)
+        first = last
     kept = core.unique_patterns(words, n_samples)
     if len(kept) == 0:
         raise ValueError("gates must be active on at least one sample, got only empty patterns")
@@ -220,12 +235,19 @@ def activation_patterns(
         n_words = words.shape[0]
         words.resize(n_words * len(kept), refcheck=False)
         words = words.reshape(n_words, len(kept))
-        columns = np.ascontiguousarray(columns[:, kept])
-    elif isinstance(gates, np.ndarray) and np.shares_memory(columns, gates):
-        columns = columns.copy()  # the set must not change when the caller's gates do
+        gates = np.ascontiguousarray(gates[:, kept])
     words.flags.writeable = False
-    columns.flags.writeable = False
-    return PatternSet(words=words, gates=columns, n_samples=n_samples)
+    return PatternSet(words=words, gates=gates, n_samples=n_samples)
+
+
+def unpack_words(words: NDArray[np.uint64], n_samples: int) -> NDArray[np.bool_]:
+    """Return packed patterns as a boolean array of shape (n_samples, n_patterns)."""
+    n_words, n_patterns = words.shape
+    octets = words.astype("<u8", copy=False).view(np.uint8).reshape(n_words, n_patterns, 8)
+    bits = np.unpackbits(octets, axis=2, bitorder="little")
+    dense = bits.transpose(0, 2, 1).reshape(n_words * 64, n_patterns)[:n_samples]
+    result: NDArray[np.bool_] = dense.astype(np.bool_)
+    return result
 
 
 def concatenate_patterns(first: PatternSet, second: PatternSet, most: int) -> PatternSet:

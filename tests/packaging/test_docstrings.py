@@ -18,7 +18,7 @@ MODULES = [
         for info in pkgutil.walk_packages(cvxnn.__path__, "cvxnn.")
         if not info.name.startswith("cvxnn._ext._")
         and info.name != "cvxnn.__main__"
-        and (info.name != "cvxnn._torch" or importlib.util.find_spec("torch"))
+        and ("torch" not in info.name or importlib.util.find_spec("torch"))
     ),
 ]
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
@@ -36,6 +36,9 @@ RECORDS = [
     "SolveResult",
 ]
 CLASSES = [
+    "ConvNetwork",
+    "ConvReLUClassifier",
+    "ConvReLURegressor",
     "Huber",
     "Network",
     "ReLUClassifier",

@@ -16,12 +16,14 @@ PYTHON_LAYERS = [
     ["_validation", "_files", "_extras"],
     ["_threads", "_paths", "losses"],
     ["arrangements", "_layers"],
-    ["gate_samplers", "_torch", "_onnx", "_summary"],
-    ["network"],
+    ["gate_samplers", "_torch", "_onnx", "_summary", "_patches"],
+    ["_conv_layers"],
+    ["_conv_torch", "_conv_onnx"],
+    ["network", "conv_network"],
     ["results"],
     ["_problem"],
     ["_programs", "_designs"],
-    ["_adaptive", "_conversion"],
+    ["_adaptive", "_conversion", "convolution", "_fourier"],
     [
         "core",
         "certificates",
@@ -35,6 +37,8 @@ PYTHON_LAYERS = [
     ["estimators._certified"],
     ["estimators._targets", "estimators._base", "estimators._tensors"],
     ["estimators._classifier", "estimators._regressor", "estimators._cross_validation"],
+    ["estimators._convolution"],
+    ["estimators._conv_classifier", "estimators._conv_regressor"],
     ["estimators._classifier_cv", "estimators._regressor_cv"],
     ["estimators"],
     ["plot._axes"],
@@ -77,7 +81,8 @@ CPP_LAYERS = [
 ]
 
 HEAVY = {"sklearn", "matplotlib", "pandas", "scipy", "joblib", "torch", "onnx"}
-MAY_BE_HEAVY = {"demo", "cli", "estimators", "_torch", "plot"}
+FOR_TORCH = {"_torch", "_conv_torch"}
+MAY_BE_HEAVY = {"demo", "cli", "estimators", "plot", *FOR_TORCH}
 
 
 def ranks(layers):
@@ -156,10 +161,10 @@ def test_only_upper_layers_need_scikit_learn_or_matplotlib(name):
         assert not (top in HEAVY and at_module_level), module
 
 
-@pytest.mark.parametrize("name", [n for n in MODULES if n != "_torch"])
+@pytest.mark.parametrize("name", [n for n in MODULES if n not in FOR_TORCH])
 def test_torch_is_for_those_who_ask(name):
     for module, _, at_module_level in imported(MODULES[name]):
-        assert not (module == "cvxnn._torch" and at_module_level)
+        assert not (module.removeprefix("cvxnn.") in FOR_TORCH and at_module_level)
 
 
 @pytest.mark.parametrize("name", [n for n in MODULES if n.startswith("estimators")])

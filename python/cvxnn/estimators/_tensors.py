@@ -138,8 +138,8 @@ class TensorEstimator(CertifiedEstimator):
                 "networks that share their neurons among outputs (a penalty, or loss='softmax') "
                 "need activation='gated_relu' or 'linear', got 'relu'"
             )
-        if self.gates is not None and self.activation != "gated_relu":
-            raise ValueError(f"gates belong to activation='gated_relu', got {self.activation!r}")
+        if self.gates is not None and self.activation == "linear":
+            raise ValueError("gates belong to activation='gated_relu' or 'relu', got 'linear'")
         check_count(self.n_patterns, "n_patterns")
 
     def _check_training(

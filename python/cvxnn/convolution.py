@@ -1,0 +1,157 @@
+"""Convex programs of convolutional networks, as designs of blocks.
+
+T. Ergen, M. Pilanci (2021), Implicit convex regularizers of CNN architectures, ICLR.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cvxnn._designs import BlockDesign
+from cvxnn._patches import Pooling, Windows
+from cvxnn._validation import Data, Float, check_gates
+from cvxnn.arrangements import (
+    PatternSet,
+    RandomState,
+    activation_patterns,
+    distinct_patterns,
+    sample_gates,
+    unpack_words,
+)
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """Filters at `windows`, whose maps are pooled; makes the designs of their programs.
+
+    With `constant` a patch ends in a one, for the bias of the filters.
+    """
+
+    windows: Windows
+    pooling: Pooling
+    constant: bool
+    n_threads: int | None
+
+    def _n_inputs(self, X: Data) -> int:
+        return int(X.shape[1]) * math.prod(self.windows.kernel) + self.constant
+
+    def _members(self, X: Data) -> NDArray[np.intp]:
+        return self.pooling.windows(self.windows.positions(X.shape[2:]))
+
+    def gates(self, X: Data, n_gates: int, random_state: RandomState) -> Float:
+        """Return Gaussian gates on patches."""
+        return sample_gates(self._n_inputs(X), n_gates, random_state=random_state)
+
+    def linear(self, X: Data) -> BlockDesign:
+        """Return the design of linear filters: one block, of the pooled patches."""
+        members = self._members(X)
+        matrix = np.empty((len(X), len(members), self._n_inputs(X)), dtype=X.dtype)
+        for strip, seen in self.windows.strips(X, constant=self.constant):
+            np.mean(seen[:, members], axis=2, out=matrix[strip])
+        return BlockDesign(matrix.reshape(len(X), -1), 1, matrix.shape[2])
+
+    def gated(self, X: Data, gates: Float) -> BlockDesign:
+        """Return the design of gated filters: pooled patches on which a gate is open.
+
+        With max pooling a gate chooses a patch of each window, the one that it scores highest.
+        """
+        gates = check_gates(gates, self._n_inputs(X))
+        if self.pooling.kind == "max":
+            winners, gates = self._distinct_winners(X, gates)
+            return BlockDesign(self._won(X, winners), gates.shape[1], gates.shape[0], gates=gates)
+        patterns = self._patterns(X, gates)
+        return BlockDesign(
+            self._averaged(X, patterns),
+            patterns.n_patterns,
+            patterns.n_features,
+            gates=patterns.gates,
+        )
+
+    def relu(self, X: Data, gates: Float) -> BlockDesign:
+        """Return the design of ReLU filters: as gated ones, with the cones of their patterns.
+
+        With max pooling the neurons also see the differences of the patches of a window, whose
+        signs say which is the largest.
+        """
+        members = self._members(X)
+        if len(members) > 1:
+            raise ValueError(
+                "activation='relu' needs pooling over the whole map, 'mean' or 'max': several "
+                f"pooled positions, here {len(members)}, are for 'gated_relu' and 'linear'"
+            )
+        gates = check_gates(gates, self._n_inputs(X))
+        seen = self.windows.patches(X, constant=self.constant)
+        rows = seen.reshape(-1, seen.shape[2])
+        if self.pooling.kind == "mean":
+            patterns = activation_patterns(rows, gates, n_threads=self.n_threads)
+            matrix = self._averaged(X, patterns)
+        else:
+            first, second = np.triu_indices(seen.shape[1], k=1)
+            between = (seen[:, first] - seen[:, second]).reshape(-1, seen.shape[2])
+            rows = np.concatenate([rows, between])
+            patterns = activation_patterns(rows, gates, n_threads=self.n_threads)
+            matrix = self._won(X, self._winners(X, patterns.gates))
+        return BlockDesign(matrix, patterns.n_patterns, patterns.n_features, cones=(rows, patterns))
+
+    def _patterns(self, X: Data, gates: Float) -> PatternSet:
+        """Return the patterns of gates on all patches, from strips of them."""
+        strips = self.windows.strips(X, constant=self.constant)
+        rows = (seen.reshape(-1, seen.shape[2]) for _, seen in strips)
+        n_rows = len(X) * math.prod(self.windows.positions(X.shape[2:]))
+        return distinct_patterns(rows, n_rows, gates, n_threads=self.n_threads)
+
+    def _averaged(self, X: Data, patterns: PatternSet) -> Data:
+        """Return the means, over each window, of the patches that are active in a pattern."""
+        members = self._members(X)
+        n_patterns, n_inputs = patterns.n_patterns, patterns.n_features
+        matrix = np.empty((len(X), n_patterns, len(members), n_inputs), dtype=X.dtype)
+        first = 0
+        for strip, seen in self.windows.strips(X, constant=self.constant, n_maps=2 * n_patterns):
+            n_rows = seen.shape[0] * seen.shape[1]
+            last = first + -(-n_rows // 64)
+            active = unpack_words(patterns.words[first:last], n_rows).astype(X.dtype)
+            first = last
+            masks = active.reshape(*seen.shape[:2], n_patterns)[:, members]
+            sums = np.matmul(masks.transpose(0, 1, 3, 2), seen[:, members])
+            np.divide(sums.transpose(0, 2, 1, 3), members.shape[1], out=matrix[strip])
+        return matrix.reshape(len(X), -1)
+
+    def _winners(self, X: Data, gates: Float) -> NDArray[np.int32]:
+        """Return which member (n_samples, n_windows, n_gates) has the highest score, or -1.
+
+        That is where none is positive.
+        """
+        members = self._members(X)
+        winners = np.empty((len(X), len(members), gates.shape[1]), dtype=np.int32)
+        for strip, seen in self.windows.strips(
+            X, constant=self.constant, n_maps=2 * gates.shape[1]
+        ):
+            scores = np.matmul(seen, gates)[:, members]
+            winners[strip] = np.where(scores.max(axis=2) > 0.0, scores.argmax(axis=2), -1)
+        return winners
+
+    def _distinct_winners(self, X: Data, gates: Float) -> tuple[NDArray[np.int32], Float]:
+        """Return the winners of gates that differ in them and have some, and these gates."""
+        winners = self._winners(X, gates)
+        columns = np.ascontiguousarray(winners.reshape(-1, gates.shape[1]).T)
+        keys = columns.view(f"V{columns.itemsize * columns.shape[1]}")[:, 0]
+        kept = np.sort(np.unique(keys, return_index=True)[1])
+        kept = kept[(columns[kept] >= 0).any(axis=1)]
+        if len(kept) == 0:
+            raise ValueError("gates must be active on at least one patch, got only empty patterns")
+        return winners[:, :, kept], np.ascontiguousarray(gates[:, kept])
+
+    def _won(self, X: Data, winners: NDArray[np.int32]) -> Data:
+        """Return the patches that win their windows, zero where none does."""
+        members = self._members(X)
+        n_gates = winners.shape[2]
+        shape = (len(X), n_gates, len(members), self._n_inputs(X))
+        matrix = np.empty(shape, dtype=X.dtype)
+        for strip, seen in self.windows.strips(X, constant=self.constant, n_maps=2 * n_gates):
+            which = winners[strip].transpose(0, 2, 1)
+            patch = members[np.arange(len(members)), which]
+            won = seen[np.arange(len(seen))[:, None, None], patch]
+            np.multiply(won, (which >= 0)[..., None], out=matrix[strip])
+        return matrix.reshape(len(X), -1)
