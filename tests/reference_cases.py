@@ -1,4 +1,4 @@
-"""The reference optima of ``data/two_layer.json``, and the data that they belong to."""
+"""The reference optima of the files in ``data``, and the data that they belong to."""
 
 import json
 from pathlib import Path
@@ -8,14 +8,25 @@ import numpy as np
 import cvxnn
 from cvxnn.losses import resolve_loss
 
-REFERENCE = json.loads((Path(__file__).parent / "data" / "two_layer.json").read_text())
+_DATA = Path(__file__).parent / "data"
+REFERENCE = json.loads((_DATA / "two_layer.json").read_text())
 SCALAR = REFERENCE["scalar"]
+ARCHITECTURES = {
+    case["id"]: case for case in json.loads((_DATA / "cnn_bn_attention.json").read_text())["cases"]
+}
 _LOSSES = {"huber": cvxnn.Huber(0.5)}
 
 
 def loss_of(name):
     """Return the loss of a case as the library takes it."""
     return _LOSSES.get(name, name)
+
+
+def architecture_arrays(name):
+    """Return the arrays of a case of an architecture by their names, from its line of code."""
+    arrays = {"np": np}
+    exec(ARCHITECTURES[name]["gen"], arrays)
+    return arrays
 
 
 def as_targets(y, loss):

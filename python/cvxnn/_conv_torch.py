@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional
 
 from cvxnn._conv_layers import ConvLayers
-from cvxnn._torch import check_dtype, to_linear, to_tensor
+from cvxnn._torch import as_tensor, check_dtype, to_linear
 from cvxnn._validation import Float
 
 
@@ -57,8 +57,8 @@ def _convolution(network: ConvLayers, dtype: torch.dtype) -> nn.Module:
         padding=network.padding,
         device="meta",
     )
-    layer.weight = nn.Parameter(to_tensor(network.filters_, "filters", dtype))
-    layer.bias = nn.Parameter(to_tensor(network.biases_, "biases", dtype))
+    layer.weight = nn.Parameter(as_tensor(network.filters_, "filters", dtype))
+    layer.bias = nn.Parameter(as_tensor(network.biases_, "biases", dtype))
     module: nn.Module = layer
     return module
 
@@ -75,8 +75,8 @@ def _pool(network: ConvLayers) -> list[nn.Module]:
 def _gated(network: ConvLayers, convolution: nn.Module, dtype: torch.dtype) -> nn.Module:
     if network.gates_ is None or network.gate_biases_ is None:
         return convolution
-    gates = to_tensor(network.gates_, "gates", dtype)
-    biases = to_tensor(network.gate_biases_, "gate_biases", dtype)
+    gates = as_tensor(network.gates_, "gates", dtype)
+    biases = as_tensor(network.gate_biases_, "gate_biases", dtype)
     size = network.pool.size or () if network.pooled_by_gates else None
     return GatedConvolution(convolution, gates, biases, size)
 

@@ -74,7 +74,7 @@ def read_network(
     version = arrays.get("version", np.array(None))
     numbered = version.shape == () and version.dtype.kind == "i" and version >= 1
     if str(arrays.get("format")) != kind or not numbered:
-        raise ValueError(f"{path} is not a {kind.replace('.', ' ')}")
+        raise ValueError(f"{path} is not a {kind.replace('.', ' ').replace('_', ' ')}")
     if version > _FORMAT_VERSION:
         raise ValueError(
             f"{path} has format version {version}, this cvxnn reads up to {_FORMAT_VERSION}: "

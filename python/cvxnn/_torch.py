@@ -46,7 +46,7 @@ class TwoLayerNetwork(nn.Module):
         return outputs if self.skip is None else outputs + self.skip(x)
 
 
-def to_tensor(array: Float, name: str, dtype: torch.dtype) -> torch.Tensor:
+def as_tensor(array: Float, name: str, dtype: torch.dtype) -> torch.Tensor:
     """Return an array as a tensor; raise if the dtype cannot hold it."""
     tensor = torch.tensor(array, dtype=dtype).contiguous()  # torch.tensor keeps the order of axes
     if not torch.isfinite(tensor).all():
@@ -61,9 +61,9 @@ def to_linear(weights: Float, bias: Float | None, name: str, dtype: torch.dtype)
     # On "meta" nothing is drawn from torch's generator; a size of zero would warn.
     layer = nn.Linear(1, 1, bias=bias is not None, device="meta")
     layer.in_features, layer.out_features = weights.shape
-    layer.weight = nn.Parameter(to_tensor(weights.T, f"{name} weights", dtype))
+    layer.weight = nn.Parameter(as_tensor(weights.T, f"{name} weights", dtype))
     if bias is not None:
-        layer.bias = nn.Parameter(to_tensor(bias, f"{name} biases", dtype))
+        layer.bias = nn.Parameter(as_tensor(bias, f"{name} biases", dtype))
     return layer
 
 
@@ -92,8 +92,8 @@ def to_module(network: Layers, dtype: Any) -> nn.Module:
     return TwoLayerNetwork(
         hidden,
         output,
-        gates=to_tensor(network.gates_, "gates", dtype),
-        gate_intercepts=to_tensor(network.gate_intercepts_, "gate_intercepts", dtype),
+        gates=as_tensor(network.gates_, "gates", dtype),
+        gate_intercepts=as_tensor(network.gate_intercepts_, "gate_intercepts", dtype),
         skip=skip,
     )
 

@@ -252,7 +252,7 @@ def test_files_of_other_networks(tmp_path):
     with pytest.raises(ValueError, match="not a cvxnn network"):
         cvxnn.Network.load(tmp_path / "conv.npz")
     cvxnn.Network([[[1.0]], [[1.0]]], [[0.0], [0.0]]).save(tmp_path / "dense.npz")
-    with pytest.raises(ValueError, match="not a cvxnn conv_network"):
+    with pytest.raises(ValueError, match="not a cvxnn conv network"):
         cvxnn.ConvNetwork.load(tmp_path / "dense.npz")
 
 
