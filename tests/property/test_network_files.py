@@ -1,4 +1,4 @@
-"""Model files that nobody saved: `Network.load` refuses them or returns a network, and no more."""
+"""Model files that nobody saved: `load` refuses them or returns a network, and no more."""
 
 import io
 import struct
@@ -35,18 +35,23 @@ def write(path, members, compression=zipfile.ZIP_STORED):
             archive.writestr(name, content)
 
 
-def load(path):
+def opened(kind, path):
     """Return the network of a file, or None where it is refused as documented."""
     network, message = None, None
     try:
-        network = cvxnn.Network.load(path)
+        network = kind.load(path)
     except ValueError as error:
         message = str(error)
-    if network is None:
-        assert message.startswith(f"{path} ")
-        return None
-    outputs = network.predict(np.ones((2, network.n_features_in_)))
-    assert outputs.shape[0] == 2
+    assert network is not None or message.startswith(f"{path} ")
+    return network
+
+
+def load(path):
+    """Return the same for a `Network`, which can then predict."""
+    network = opened(cvxnn.Network, path)
+    if network is not None:
+        outputs = network.predict(np.ones((2, network.n_features_in_)))
+        assert outputs.shape[0] == 2
     return network
 
 
@@ -169,3 +174,33 @@ def test_other_layouts(path, members, layout):
 def test_good_members_in_another_archive(path, members):
     write(path, dict(reversed(members.items())))
     assert load(path) is not None
+
+
+@pytest.fixture(scope="module")
+def conv_members(path):
+    """Return the contents of the members of a good file of a convolutional network."""
+    weights = np.arange(8.0).reshape(2, 1, 2, 2)
+    cvxnn.ConvNetwork(
+        weights,
+        [0.0, 1.0],
+        np.ones((2, 4, 1)),
+        [0.0],
+        activation="gated_relu",
+        gates=weights,
+        pooling=("max", 2),
+    ).save(path)
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+@many
+@given(st.data())
+def test_any_bytes_changed_in_a_convolutional_network(path, conv_members, data):
+    name = data.draw(st.sampled_from(sorted(conv_members)))
+    content = bytearray(conv_members[name])
+    for _ in range(data.draw(st.integers(1, 4))):
+        # Values too: steps and sizes of windows are among them.
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    write(path, {**conv_members, name: bytes(content)})
+    network = opened(cvxnn.ConvNetwork, path)
+    assert network is None or network.width == 2
