@@ -21,6 +21,9 @@ from cvxnn.arrangements import (
     unpack_words,
 )
 
+# Patches and their differences that cones are made of: a solve over more takes hours.
+_MOST_ROWS = 10_000_000
+
 
 @dataclass(frozen=True)
 class Convolution:
@@ -88,6 +91,13 @@ class Convolution:
             patterns = activation_patterns(rows, gates, n_threads=self.n_threads)
             matrix = self._averaged(X, patterns)
         else:
+            n_rows = len(X) * seen.shape[1] * (seen.shape[1] + 1) // 2
+            if n_rows > _MOST_ROWS:
+                raise ValueError(
+                    f"activation='relu' with pooling='max' needs the {n_rows} differences of two "
+                    f"patches of a sample, at most {_MOST_ROWS}: use 'gated_relu', or a larger "
+                    "stride"
+                )
             first, second = np.triu_indices(seen.shape[1], k=1)
             between = (seen[:, first] - seen[:, second]).reshape(-1, seen.shape[2])
             rows = np.concatenate([rows, between])

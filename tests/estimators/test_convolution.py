@@ -226,9 +226,10 @@ def test_callback_and_limits():
     with pytest.warns(ConvergenceWarning, match="status 'callback'"):
         ConvReLURegressor().fit(IMAGES, STEPS, callback=lambda info: seen.append(info) or True)
     assert len(seen) == 1
-    with pytest.warns(ConvergenceWarning, match="status 'max_iter'"):
+    with pytest.warns(ConvergenceWarning, match="status 'max_iter'") as record:
         model = ConvReLURegressor(1e-4, max_iter=1, tol=1e-9).fit(IMAGES, STEPS)
     assert (model.status_, model.n_iter_) == ("max_iter", 1)
+    assert record[0].filename == __file__
 
 
 @pytest.mark.parametrize(
@@ -257,6 +258,12 @@ def test_callback_and_limits():
 def test_bad_parameters(options, message):
     with pytest.raises(ValueError, match=message):
         ConvReLURegressor(**options).fit(IMAGES, STEPS)
+
+
+def test_too_many_differences():
+    X = RNG.standard_normal((100, 1, 600))
+    with pytest.raises(ValueError, match="needs the 18030000 differences"):
+        ConvReLURegressor(kernel_size=1, activation="relu", pooling="max").fit(X, X[:, 0, 0])
 
 
 @pytest.mark.parametrize(

@@ -230,7 +230,7 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Certified
         self.gates_ = self.network_.gates_
         self.n_outputs_ = self.network_.n_outputs_
         self.n_patterns_ = max(result.patterns.n_patterns for result in results)
-        self._keep_certificate(results)
+        self._keep_certificate(results, stacklevel=4)
 
     def _validated(self, X: ArrayLike) -> Samples:
         check_is_fitted(self)

@@ -98,8 +98,11 @@ class CertifiedEstimator(BaseEstimator, ABC):
             "verbose": self.verbose,
         }
 
-    def _keep_certificate(self, results: Sequence[Certified]) -> None:
-        """Set what certifies the fit, and warn if a program did not reach its tolerance."""
+    def _keep_certificate(self, results: Sequence[Certified], *, stacklevel: int = 3) -> None:
+        """Set what certifies the fit, and warn if a program did not reach its tolerance.
+
+        `stacklevel` is that of the user's call, three for a caller that is `fit`.
+        """
         self.n_iter_ = max(result.n_iter for result in results)
         self.objective_ = sum(result.primal for result in results)
         self.lower_bound_ = sum(result.dual for result in results)
@@ -112,5 +115,5 @@ class CertifiedEstimator(BaseEstimator, ABC):
                 f"its lower bound {self.lower_bound_:.6g}, tol {self.tol:g}. The model is usable "
                 "and its gap holds; a larger alpha, max_iter, time_limit or tol lets it finish.",
                 ConvergenceWarning,
-                stacklevel=4,
+                stacklevel=stacklevel,
             )
