@@ -11,7 +11,8 @@ from cvxnn._validation import (
     Data,
     Float,
     check_choice,
-    check_finite_array,
+    check_matrix,
+    check_numeric,
     check_positive,
     check_tensor,
     check_vector,
@@ -41,20 +42,19 @@ class ConvLayers:
         pooling: PoolingChoice = "mean",
     ) -> None:
         self.activation = check_choice(activation, "activation", _ACTIVATIONS)
-        self.filters_ = check_finite_array(filters, "filters")
-        shape = self.filters_.shape
-        if self.filters_.ndim not in (3, 4) or 0 in shape[1:]:
+        shape = check_numeric(filters, "filters").shape
+        if len(shape) not in (3, 4) or 0 in shape[1:]:
             raise ValueError(
                 "filters must have shape (n_filters, n_channels, length) or "
                 f"(n_filters, n_channels, height, width), got {shape}"
             )
+        self.filters_ = check_matrix(filters, "filters", shape)
         n_axes = len(shape) - 2
         self.biases_ = check_vector(biases, "biases", shape[0], "n_filters")
-        self.head_ = check_finite_array(head, "head")
-        if self.head_.ndim != 3 or self.head_.shape[0] != shape[0] or 0 in self.head_.shape[1:]:
+        self.head_ = check_matrix(head, "head", (shape[0], None, None))
+        if 0 in self.head_.shape[1:]:
             raise ValueError(
-                f"head must have shape (n_filters, n_positions, n_outputs) = ({shape[0]}, >= 1, "
-                f">= 1), got {self.head_.shape}"
+                f"head must have a position and an output or more, got shape {self.head_.shape}"
             )
         n_outputs = self.head_.shape[2]
         self.intercepts_ = check_vector(intercepts, "intercepts", n_outputs, "n_outputs")
@@ -65,11 +65,7 @@ class ConvLayers:
         self.gates_: Float | None = None
         self.gate_biases_: Float | None = None
         if gates is not None:
-            self.gates_ = check_finite_array(gates, "gates")
-            if self.gates_.shape != shape:
-                raise ValueError(
-                    f"gates must have the shape of filters, {shape}, got {self.gates_.shape}"
-                )
+            self.gates_ = check_matrix(gates, "gates", shape)
             self.gate_biases_ = (
                 np.zeros(shape[0])
                 if gate_biases is None

@@ -1,9 +1,9 @@
 """Patches of images and signals, which filters see, and windows of maps, which pooling sees."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,7 @@ from cvxnn._validation import Data, check_choice, check_count
 # keeps the matrices of the products large enough for BLAS.
 _STRIP = 2**25
 
-# "mean", "max", ("mean", size), ("max", size) or None.
-PoolingChoice = Any
+PoolingChoice: TypeAlias = str | tuple[str, int | Sequence[int]] | None
 
 
 def _per_axis(value: Any, name: str, n_axes: int, least: int) -> tuple[int, ...]:

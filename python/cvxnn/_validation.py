@@ -176,23 +176,17 @@ def check_vector(value: ArrayLike, name: str, size: int, what: str = "n_samples"
     return vector
 
 
-def check_finite_array(value: ArrayLike, name: str) -> Float:
-    """Return a finite C-ordered float64 array of any shape."""
+def check_matrix(value: ArrayLike, name: str, shape: tuple[int | None, ...]) -> Float:
+    """Return a finite C-ordered float64 array; None in `shape` stands for any size."""
     array = np.ascontiguousarray(check_numeric(value, name), dtype=np.float64)
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name} contains NaN or infinity")
-    return array
-
-
-def check_matrix(value: ArrayLike, name: str, shape: tuple[int | None, int | None]) -> Float:
-    """Return a finite C-ordered float64 matrix; None in `shape` stands for any size."""
-    array = check_finite_array(value, name)
-    fits = array.ndim == 2 and all(
+    fits = array.ndim == len(shape) and all(
         want is None or got == want for got, want in zip(array.shape, shape, strict=True)
     )
     if not fits:
         wanted = ", ".join("any" if want is None else str(want) for want in shape)
         raise ValueError(f"{name} must have shape ({wanted}), got {array.shape}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} contains NaN or infinity")
     return array
 
 

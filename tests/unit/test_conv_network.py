@@ -201,6 +201,7 @@ F, B, H = np.ones((2, 1, 3)), np.zeros(2), np.ones((2, 1, 1))
         ((F * np.nan, B, H, [0.0]), {}, "filters contains NaN"),
         ((F, np.zeros(3), H, [0.0]), {}, "biases must have shape"),
         ((F, B, np.ones((3, 1, 1)), [0.0]), {}, "head must have shape"),
+        ((F, B, np.ones((2, 1, 0)), []), {}, "head must have a position and an output"),
         ((F, B, np.ones((2, 2, 1)), [0.0]), {}, "head must have one position"),
         ((F, B, H, [0.0, 1.0]), {}, "intercepts must have shape"),
         ((F, B, H, [0.0]), {"activation": "tanh"}, "activation must be one of"),
@@ -209,7 +210,7 @@ F, B, H = np.ones((2, 1, 3)), np.zeros(2), np.ones((2, 1, 1))
         (
             (F, B, H, [0.0]),
             {"activation": "gated_relu", "gates": F[:1]},
-            "gates must have the shape of filters",
+            "gates must have shape",
         ),
         ((F, B, H, [0.0]), {"stride": 0}, "stride must be >= 1"),
         ((F, B, H, [0.0]), {"stride": (1, 1)}, "stride must be an integer or have 1"),
