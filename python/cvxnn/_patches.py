@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from cvxnn._validation import Data, check_choice, check_count
 
-# Bytes of what is made of a strip of samples at a time: fits the last caches of most machines, and
-# keeps the matrices of the products large enough for BLAS.
+# Bytes of what is made of a strip of samples at a time, patches and masks: small beside a design,
+# and large enough for BLAS.
 _STRIP = 2**25
 
 PoolingChoice: TypeAlias = str | tuple[str, int | Sequence[int]] | None
@@ -83,13 +83,11 @@ class Windows:
     def strips(self, X: Data, *, constant: bool, n_maps: int = 0) -> Iterator[tuple[slice, Data]]:
         """Yield samples, and their patches, in strips that fit the buffer with `n_maps` maps.
 
-        All but the last have a multiple of 64 patches.
+        A strip has one sample at least.
         """
         n_patches = math.prod(self.positions(X.shape[2:]))
         n_inputs = X.shape[1] * math.prod(self.kernel) + constant
-        step = 64 // math.gcd(64, n_patches)
-        most = _STRIP // (n_patches * (2 * n_inputs + n_maps) * X.itemsize)
-        size = max(most // step, 1) * step
+        size = max(_STRIP // (n_patches * (2 * n_inputs + n_maps) * X.itemsize), 1)
         for start in range(0, len(X), size):
             strip = slice(start, min(start + size, len(X)))
             yield strip, self.patches(X[strip], constant=constant)

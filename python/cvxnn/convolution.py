@@ -4,6 +4,7 @@ T. Ergen, M. Pilanci (2021), Implicit convex regularizers of CNN architectures, 
 """
 
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,8 @@ from cvxnn.arrangements import (
 
 # Patches and their differences that cones are made of: a solve over more takes hours.
 _MOST_ROWS = 10_000_000
+
+_WORD = 64  # patterns are packed in words of as many bits
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,7 @@ class Convolution:
         strips = self.windows.strips(X, constant=self.constant)
         rows = (seen.reshape(-1, seen.shape[2]) for _, seen in strips)
         n_rows = len(X) * math.prod(self.windows.positions(X.shape[2:]))
-        return distinct_patterns(rows, n_rows, gates, n_threads=self.n_threads)
+        return distinct_patterns(_whole_words(rows), n_rows, gates, n_threads=self.n_threads)
 
     def _averaged(self, X: Data, patterns: PatternSet) -> Data:
         """Return the means, over each window, of the patches that are active in a pattern."""
@@ -118,10 +121,11 @@ class Convolution:
         n_patterns, n_inputs = patterns.n_patterns, patterns.n_features
         matrix = np.empty((len(X), n_patterns, len(members), n_inputs), dtype=X.dtype)
         first = 0
-        for strip, seen in self.windows.strips(X, constant=self.constant, n_maps=2 * n_patterns):
-            n_rows = seen.shape[0] * seen.shape[1]
-            last = first + -(-n_rows // 64)
-            active = unpack_words(patterns.words[first:last], n_rows).astype(X.dtype)
+        for strip, seen in self.windows.strips(X, constant=self.constant, n_maps=3 * n_patterns):
+            last = first + seen.shape[0] * seen.shape[1]
+            words = patterns.words[first // _WORD : -(-last // _WORD)]
+            bits = unpack_words(words, last - first // _WORD * _WORD)
+            active = bits[first % _WORD :].astype(X.dtype)
             first = last
             masks = active.reshape(*seen.shape[:2], n_patterns)[:, members]
             sums = np.matmul(masks.transpose(0, 1, 3, 2), seen[:, members])
@@ -165,3 +169,16 @@ class Convolution:
             won = seen[np.arange(len(seen))[:, None, None], patch]
             np.multiply(won, (which >= 0)[..., None], out=matrix[strip])
         return matrix.reshape(len(X), -1)
+
+
+def _whole_words(parts: Iterable[Data]) -> Iterator[Data]:
+    """Yield rows that come in parts again, in parts that fill whole words but for the last."""
+    rest: Data | None = None
+    for part in parts:
+        rows = part if rest is None else np.concatenate([rest, part])
+        n_whole = len(rows) // _WORD * _WORD
+        if n_whole > 0:
+            yield rows[:n_whole]
+        rest = rows[n_whole:]
+    if rest is not None and len(rest) > 0:
+        yield rest
