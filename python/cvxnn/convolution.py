@@ -94,16 +94,7 @@ class Convolution:
             patterns = activation_patterns(rows, gates, n_threads=self.n_threads)
             matrix = self._averaged(X, patterns)
         else:
-            n_rows = len(X) * seen.shape[1] * (seen.shape[1] + 1) // 2
-            if n_rows > _MOST_ROWS:
-                raise ValueError(
-                    f"activation='relu' with pooling='max' needs the {n_rows} differences of two "
-                    f"patches of a sample, at most {_MOST_ROWS}: use 'gated_relu', or a larger "
-                    "stride"
-                )
-            first, second = np.triu_indices(seen.shape[1], k=1)
-            between = (seen[:, first] - seen[:, second]).reshape(-1, seen.shape[2])
-            rows = np.concatenate([rows, between])
+            rows = _with_differences(seen)
             patterns = activation_patterns(rows, gates, n_threads=self.n_threads)
             matrix = self._won(X, self._winners(X, patterns.gates))
         return BlockDesign(matrix, patterns.n_patterns, patterns.n_features, cones=(rows, patterns))
@@ -169,6 +160,20 @@ class Convolution:
             won = seen[np.arange(len(seen))[:, None, None], patch]
             np.multiply(won, (which >= 0)[..., None], out=matrix[strip])
         return matrix.reshape(len(X), -1)
+
+
+def _with_differences(seen: Data) -> Data:
+    """Return the rows of all patches, then of the differences of two patches of a sample."""
+    n_samples, n_patches, n_inputs = seen.shape
+    n_rows = n_samples * n_patches * (n_patches + 1) // 2
+    if n_rows > _MOST_ROWS:
+        raise ValueError(
+            f"activation='relu' with pooling='max' needs {n_rows} patches and differences of them, "
+            f"at most {_MOST_ROWS}: use 'gated_relu', or a larger stride"
+        )
+    first, second = np.triu_indices(n_patches, k=1)
+    between = seen[:, first] - seen[:, second]
+    return np.concatenate([seen.reshape(-1, n_inputs), between.reshape(-1, n_inputs)])
 
 
 def _whole_words(parts: Iterable[Data]) -> Iterator[Data]:

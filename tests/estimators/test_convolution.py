@@ -261,7 +261,7 @@ def test_bad_parameters(options, message):
 
 def test_too_many_differences():
     X = RNG.standard_normal((100, 1, 600))
-    with pytest.raises(ValueError, match="needs the 18030000 differences"):
+    with pytest.raises(ValueError, match="needs 18030000 patches and differences"):
         ConvReLURegressor(kernel_size=1, activation="relu", pooling="max").fit(X, X[:, 0, 0])
 
 
