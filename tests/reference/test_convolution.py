@@ -6,6 +6,7 @@ decay and outputs that the network has by direct formulas where the library uses
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize
 
 import cvxnn
 from reference_cases import ARCHITECTURES, architecture_arrays
@@ -78,6 +79,39 @@ def test_max_of_relu_maps():
     gated = fitted(X, y, 0.1, **options)
     assert gated.n_patterns_ == case["n_patterns"]
     check(gated, X, y, case["same_patterns_without_constraints"])
+
+
+def descended(X, y, beta, pooling, seed, width=12):
+    """Return the objective that descent on a ReLU network reaches from a random start."""
+    patches = np.lib.stride_tricks.sliding_window_view(X[:, 0], 2, axis=1)
+    k, h = patches.shape[1:]
+
+    def objective(parameters):
+        filters, head = parameters[: width * h].reshape(width, h), parameters[width * h :]
+        maps = patches @ filters.T
+        if pooling == "mean":
+            slopes = (maps > 0) / k
+        else:
+            slopes = (maps == maps.max(axis=1, keepdims=True)) & (maps > 0)
+        pooled = (slopes * maps).sum(axis=1)
+        residual = pooled @ head - y
+        value = 0.5 * residual @ residual + 0.5 * beta * parameters @ parameters
+        to_filters = np.einsum("i,j,ikj,ikh->jh", residual, head, slopes, patches)
+        slope = np.concatenate([to_filters.ravel(), pooled.T @ residual])
+        return value, slope + beta * parameters
+
+    start = 0.5 * np.random.default_rng(seed).standard_normal(width * (h + 1))
+    return minimize(objective, start, jac=True, method="L-BFGS-B").fun
+
+
+@pytest.mark.parametrize(
+    ("name", "pooling"), [("cnn_gap_relu_scalar", "mean"), ("cnn_maxpool_relu_scalar", "max")]
+)
+def test_descent_comes_down_to_the_optimum_and_no_lower(name, pooling):
+    optimum = ARCHITECTURES[name]["convex_optimum"]
+    values = [descended(*signals(name), 0.1, pooling, seed) for seed in range(20)]
+    assert min(values) >= optimum * (1 - 1e-7)
+    assert min(values) <= optimum * (1 + 1e-3)
 
 
 def test_several_outputs_share_filters():
