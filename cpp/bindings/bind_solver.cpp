@@ -1,4 +1,5 @@
 #include <memory>
+#include <variant>
 
 #include "bindings.hpp"
 #include "cvxnn/errors.hpp"
@@ -160,20 +161,39 @@ std::unique_ptr<Operator> dense(const CArray<T>& x, const std::vector<Index>& st
   return std::make_unique<DenseDesign<T>>(data_map(x), starts, n_threads);
 }
 
-// Blocks of columns of x, all of one size, each in the cone of a pattern of other rows: those that
-// neurons see before what they put out is pooled.
+// Blocks of columns of x, all of one size, each in a cone: that of a pattern of other rows, those
+// that neurons see before what they put out is pooled, or of its own rows, stacked, and their
+// starts.
 template <class T>
-using PooledCones = std::tuple<CArray<T>, CArray<Word>>;
+using PooledCones =
+    std::variant<std::tuple<CArray<T>, CArray<Word>>, std::tuple<CArray<T>, std::vector<Index>>>;
+
+template <class T>
+ActivationCones activation_cones(const CArray<T>& rows, const CArray<Word>& words) {
+  return ActivationCones(data_map(rows), pattern_view(words, rows.shape(0)));
+}
+template <class T>
+ActivationCones activation_cones(const CArray<T>& rows, const std::vector<Index>& starts) {
+  return ActivationCones(data_map(rows), starts);
+}
+Index n_cones(const CArray<Word>& words) { return words.shape(1); }
+Index n_cones(const std::vector<Index>& starts) { return static_cast<Index>(starts.size()) - 1; }
+
 template <class T>
 std::unique_ptr<Operator> pooled_relu(const CArray<T>& x, const PooledCones<T>& cones,
                                       int n_threads) {
-  const auto& [rows, words] = cones;
-  std::vector<Index> starts(static_cast<std::size_t>(words.shape(1)) + 1);
-  for (std::size_t b = 0; b < starts.size(); ++b) {
-    starts[b] = static_cast<Index>(b) * rows.shape(1);
-  }
-  const ActivationCones activation(data_map(rows), pattern_view(words, rows.shape(0)));
-  return std::make_unique<SignedDesign>(dense(x, starts, n_threads), activation);
+  return std::visit(
+      [&](const auto& given) -> std::unique_ptr<Operator> {
+        const auto& [rows, description] = given;
+        const Index n_blocks = n_cones(description);
+        require(n_blocks >= 1 && x.shape(1) % n_blocks == 0,
+                "columns must be as many for each of the cones");
+        std::vector<Index> starts(static_cast<std::size_t>(n_blocks) + 1);
+        for (Index b = 0; b <= n_blocks; ++b) starts[b] = b * (x.shape(1) / n_blocks);
+        return std::make_unique<SignedDesign>(dense(x, starts, n_threads),
+                                              activation_cones(rows, description));
+      },
+      cones);
 }
 
 template <class Samples, class Description, class Make>

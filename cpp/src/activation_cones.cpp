@@ -1,39 +1,72 @@
 #include "cvxnn/activation_cones.hpp"
 
+#include <algorithm>
+
 #include "cvxnn/cone_projection.hpp"
+#include "cvxnn/errors.hpp"
 
 namespace cvxnn {
+namespace {
+
+// Unit copies of the rows that are not zero, and which they are.
+template <class T>
+DataMatrix<double> unit_rows(const DataMap<T>& x, std::vector<Index>& kept) {
+  DataMatrix<double> rows(x.rows(), x.cols());
+  for (Index i = 0; i < x.rows(); ++i) {
+    const Index row = static_cast<Index>(kept.size());
+    rows.row(row) = x.row(i).template cast<double>();
+    rows.row(row).stableNormalize();
+    if (!rows.row(row).isZero(0.0)) kept.push_back(i);
+  }
+  rows.conservativeResize(static_cast<Index>(kept.size()), x.cols());
+  return rows;
+}
+
+}  // namespace
 
 template <class T>
 ActivationCones::ActivationCones(const DataMap<T>& x, const PatternView& patterns)
-    : rows_(x.rows(), x.cols()), patterns_(patterns) {
-  for (Index i = 0; i < x.rows(); ++i) {
-    const Index row = static_cast<Index>(samples_.size());
-    rows_.row(row) = x.row(i).template cast<double>();
-    rows_.row(row).stableNormalize();
-    if (!rows_.row(row).isZero(0.0)) samples_.push_back(i);
+    : patterns_(patterns) {
+  rows_.push_back(unit_rows(x, samples_));
+}
+
+template <class T>
+ActivationCones::ActivationCones(const DataMap<T>& stacked, const std::vector<Index>& starts) {
+  require(starts.size() >= 2 && starts.front() == 0 && starts.back() == stacked.rows() &&
+              std::is_sorted(starts.begin(), starts.end()),
+          "starts must ascend from 0 to the number of stacked rows");
+  for (std::size_t p = 0; p + 1 < starts.size(); ++p) {
+    std::vector<Index> kept;
+    const Index count = starts[p + 1] - starts[p];
+    rows_.push_back(unit_rows(middle_rows(stacked, starts[p], count), kept));
   }
-  rows_.conservativeResize(static_cast<Index>(samples_.size()), x.cols());
 }
 
 void ActivationCones::signs(Index block, VectorRef out) const {
+  out.setOnes();
+  if (patterns_.n_patterns == 0) return;
   const Index p = block % patterns_.n_patterns;
-  for (Index k = 0; k < rows_.rows(); ++k) out[k] = patterns_.bit(samples_[k], p) ? 1.0 : -1.0;
+  for (Index k = 0; k < out.size(); ++k) {
+    if (!patterns_.bit(samples_[k], p)) out[k] = -1.0;
+  }
 }
 
 bool ActivationCones::project(Index block, VectorRef a, std::vector<Index>* walls,
                               double enough) const {
-  if (rows_.rows() == 0) return true;
-  Vector s(rows_.rows());
+  const DataMatrix<double>& x = rows(block);
+  if (x.rows() == 0) return true;
+  Vector s(x.rows());
   signs(block, s);
-  ConeProjection projection(rows_.cols());
-  if (walls != nullptr) projection.begin_with(rows_, s, *walls);
-  const bool inside = projection.resume(rows_, s, a, enough);
+  ConeProjection projection(x.cols());
+  if (walls != nullptr) projection.begin_with(x, s, *walls);
+  const bool inside = projection.resume(x, s, a, enough);
   if (walls != nullptr) *walls = projection.passive();
   return inside;
 }
 
 template ActivationCones::ActivationCones(const DataMap<float>&, const PatternView&);
 template ActivationCones::ActivationCones(const DataMap<double>&, const PatternView&);
+template ActivationCones::ActivationCones(const DataMap<float>&, const std::vector<Index>&);
+template ActivationCones::ActivationCones(const DataMap<double>&, const std::vector<Index>&);
 
 }  // namespace cvxnn

@@ -53,7 +53,7 @@ void AugmentedLagrangian::set_model(const WorkingSet& working, const Vector& W,
     if (found != cones_.end()) {
       cone = std::move(found->second);
     } else {
-      const Index n_rows = op_.cones()->rows().rows();
+      const Index n_rows = op_.cones()->rows(working.blocks[j]).rows();
       cone.reset(new Cone{Vector(n_rows), ConeProjection(working.rows(j))});
       op_.cones()->signs(working.blocks[j], cone->signs);
     }
@@ -91,7 +91,7 @@ void AugmentedLagrangian::shrink(const WorkingSet& working, Index j, Point& poin
   u = working.entries(y_, j) / sigma_ + working.entries(point.z, j);
   double norm = u.norm();
   if (norm > 1.0) {
-    cone_[j]->projection.resume(op_.cones()->rows(), cone_[j]->signs, u);
+    cone_[j]->projection.resume(op_.cones()->rows(working.blocks[j]), cone_[j]->signs, u);
     norm = u.norm();
   }
   point.norms[j] = norm > 1.0 ? norm : 0.0;
@@ -106,7 +106,8 @@ void AugmentedLagrangian::evaluate(const WorkingSet& working, Point& point) {
   const Index m = working.size();
   point.u.resize(y_.size());
   point.norms.resize(m);
-  const double work = static_cast<double>(op_.cones()->rows().size()) * static_cast<double>(m);
+  double work = 0.0;
+  for (const Index b : working.blocks) work += static_cast<double>(op_.cones()->rows(b).size());
   parallel_for(m, worthwhile_threads(work, n_threads_),
                [&](Index j, int) { shrink(working, j, point); });
 

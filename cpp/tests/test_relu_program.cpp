@@ -46,7 +46,7 @@ double violation(const ReluProblem& problem, const Instance& instance, const Sol
   Vector signs(problem.x.rows());
   instance.for_each_block(solution, [&](Index b, const Matrix& W) {
     problem.design.cones()->signs(b, signs);
-    const Vector margins = signs.asDiagonal() * problem.design.cones()->rows() * W;
+    const Vector margins = signs.asDiagonal() * problem.design.cones()->rows(b) * W;
     worst = std::max(worst, -margins.minCoeff() / W.norm());
   });
   return worst;

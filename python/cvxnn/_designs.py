@@ -20,6 +20,22 @@ from cvxnn.results import Certified, balanced_factors, certified_fields
 
 
 @dataclass(frozen=True)
+class StackedCones:
+    """Cones ``A_b w >= 0`` whose rows are each block's own, as those of the winners of a maximum.
+
+    Attributes
+    ----------
+    rows : ndarray of shape (n_stacked, n_inputs), C-ordered
+        The rows of all blocks, one block below the other.
+    starts : ndarray of shape (n_blocks + 1,), int64
+        Where each block's rows begin, and at last their number.
+    """
+
+    rows: Float
+    starts: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
 class BlockDesign:
     """The matrices A_b of an architecture, side by side, and the shape of its neurons.
 
@@ -31,8 +47,9 @@ class BlockDesign:
         Number of blocks.
     n_inputs : int
         Hidden weights of a neuron. It has output weights at each position.
-    cones : tuple of ndarray (n_seen, n_inputs) and PatternSet, or None
-        For ReLU neurons: all that they see, and the activation pattern on it of each block.
+    cones : tuple of ndarray (n_seen, n_inputs) and PatternSet, StackedCones, or None
+        For ReLU neurons: all that they see, and the activation pattern on it of each block; or
+        rows of each block's own.
     gates : ndarray of shape (..., n_blocks) or None
         For gated neurons: the gate of each block.
     weights : ndarray of shape (n_blocks,) or None
@@ -42,7 +59,7 @@ class BlockDesign:
     matrix: Data
     n_blocks: int
     n_inputs: int
-    cones: tuple[Data, PatternSet] | None = None
+    cones: tuple[Data, PatternSet] | StackedCones | None = None
     gates: Float | None = None
     weights: Float | None = None
 
@@ -50,6 +67,14 @@ class BlockDesign:
     def n_positions(self) -> int:
         """Number of positions at which a neuron is put out."""
         return int(self.matrix.shape[1]) // (self.n_blocks * self.n_inputs)
+
+
+def _core_cones(cones: tuple[Data, PatternSet] | StackedCones) -> tuple[Data, Any]:
+    """Return the core's description of cones."""
+    if isinstance(cones, StackedCones):
+        return cones.rows, cones.starts.tolist()
+    rows, patterns = cones
+    return rows, patterns.words
 
 
 @dataclass(frozen=True)
@@ -116,7 +141,7 @@ class DesignProgram:
             size = design.n_positions * design.n_inputs
             kind, description = "groups", list(range(0, design.matrix.shape[1] + 1, size))
         else:
-            kind, description = "pooled_relu", (design.cones[0], design.cones[1].words)
+            kind, description = "pooled_relu", _core_cones(design.cones)
             shared["weights"] = np.tile(shared["weights"], 2)
         call = getattr(core, f"{function}_{kind}")
         return call(

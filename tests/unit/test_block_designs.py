@@ -6,7 +6,7 @@ Values: ``cnn_*`` of the reference file, by interior point methods.
 import numpy as np
 import pytest
 
-from cvxnn._designs import BlockDesign, design_program
+from cvxnn._designs import BlockDesign, StackedCones, design_program
 from cvxnn.arrangements import activation_patterns, enumerate_patterns
 
 SOLVE = {
@@ -97,3 +97,42 @@ def test_alpha_max_of_a_pooled_relu_program():
     X, y = case(11, 6)
     program, _, _ = solved(patches(X, 2), None, MEAN, y, 0.1, penalty="group", relu=True)
     assert 6 * program.alpha_max(None) == pytest.approx(3.062781, rel=1e-6)
+
+
+def max_pooled(seen):
+    """Matrix and cones of all patterns of winners: (n_patterns, n_samples, h), and their rows.
+
+    A winner is a patch, or none where the maximum is not positive; its score is the largest there.
+    """
+    n, k, h = seen.shape
+    first, second = np.triu_indices(k, 1)
+    differences = seen[:, first] - seen[:, second]
+    rows = np.concatenate([seen, differences], axis=1).reshape(-1, h)
+    scores = np.einsum("ikh,hp->pik", seen, enumerate_patterns(rows).gates)
+    winners = np.unique(np.where(scores.max(axis=2) > 0, scores.argmax(axis=2), -1), axis=0)
+    winners = winners[(winners >= 0).any(axis=1)]
+    won = np.where(winners[..., None] >= 0, seen[np.arange(n), winners], 0.0)
+    others = won[:, :, None] - seen  # of a winner the row itself takes the place of zero
+    own = np.arange(k) == winners[..., None]
+    others[own] = won[winners >= 0]
+    return won, others
+
+
+def test_max_pooling_over_the_winners():
+    X, y = case(11, 6)
+    won, rows = max_pooled(patches(X, 2))
+    assert len(won) == 20
+    matrix = np.ascontiguousarray(won.transpose(1, 0, 2).reshape(6, -1))
+    starts = 18 * np.arange(len(won) + 1)
+    design = BlockDesign(matrix, len(won), 2, StackedCones(rows.reshape(-1, 2).copy(), starts))
+    options = {"loss": "squared", "sample_weight": None, "fit_intercept": False}
+    program = design_program(design, y, penalty="group", **options)
+    result = program.solve([0.1 / 6], **SOLVE)[0]
+    assert 6 * result.primal == pytest.approx(0.40963666, rel=1e-7)
+    assert 6 * result.dual == pytest.approx(0.40963666, rel=1e-7)
+    hidden, output, _ = result.neurons()
+    maps = np.maximum(np.einsum("ikh,mh->mik", patches(X, 2), hidden).max(axis=2), 0.0)
+    objective = 0.5 * np.sum((output[:, 0, 0] @ maps - y) ** 2)
+    objective += 0.05 * (np.sum(hidden**2) + np.sum(output**2))
+    assert objective == pytest.approx(0.40963666, rel=1e-7)
+    assert program.alpha_max(None) > 0.1 / 6

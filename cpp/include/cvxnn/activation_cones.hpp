@@ -8,16 +8,22 @@
 
 namespace cvxnn {
 
-// K_p = {w : (2 D_p - I) X w >= 0} (Pilanci and Ergen 2020, eq. 8), each for several blocks: that
-// of block b is K_{b mod n_patterns}. Owns unit copies, in float64, of the rows that are not zero.
+// One cone for several blocks: that of block b is K_{b mod n_cones}. Owns unit copies, in float64,
+// of the rows that are not zero.
 class ActivationCones {
  public:
+  // K_p = {w : (2 D_p - I) X w >= 0} (Pilanci and Ergen 2020, eq. 8): cones of common rows.
   template <class T>
   ActivationCones(const DataMap<T>& x, const PatternView& patterns);
 
-  const DataMatrix<double>& rows() const { return rows_; }
+  // K_p = {w : A_p w >= 0}, A_p the rows starts[p], ... starts[p + 1] - 1 of those stacked: cones
+  // of their own rows, such as those of the winners of max pooling.
+  template <class T>
+  ActivationCones(const DataMap<T>& stacked, const std::vector<Index>& starts);
 
-  // +1 where the pattern of `block` is active, -1 elsewhere: K = {w : signs_k rows_k^T w >= 0}.
+  const DataMatrix<double>& rows(Index block) const { return rows_[block % rows_.size()]; }
+
+  // K = {w : signs_k rows_k^T w >= 0}: of common rows +1 where the pattern is active, -1 elsewhere.
   void signs(Index block, VectorRef out) const;
 
   // Overwrites a by its projection on the cone of `block`, whose norm is the maximum of <a, w> over
@@ -28,9 +34,9 @@ class ActivationCones {
                double enough = 0.0) const;
 
  private:
-  DataMatrix<double> rows_;
-  std::vector<Index> samples_;  // of rows_
-  PatternView patterns_;
+  std::vector<DataMatrix<double>> rows_;  // one where they are common, else one a cone
+  std::vector<Index> samples_;            // of common rows
+  PatternView patterns_;                  // empty where cones have their own rows
 };
 
 }  // namespace cvxnn
