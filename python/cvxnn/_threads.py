@@ -1,15 +1,19 @@
 """What ``n_threads`` means."""
 
+import contextlib
 import functools
 import math
 import os
+import threading
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 from cvxnn._ext import core
 from cvxnn._validation import check_count
 
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")  # "max 100000" or "150000 100000": quota and period
+_blas = threading.Lock()
 
 
 @functools.cache
@@ -53,3 +57,16 @@ def _warn_forked() -> None:
         RuntimeWarning,
         stacklevel=4,
     )
+
+
+@contextlib.contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Run numpy's linear algebra on one thread, for its sums depend on their number.
+
+    The limit holds for the process: those who ask for it at the same time take turns, or the last
+    to leave would restore the limit of another.
+    """
+    from threadpoolctl import threadpool_limits
+
+    with _blas, threadpool_limits(1, user_api="blas"):
+        yield

@@ -15,7 +15,7 @@ PYTHON_LAYERS = [
     ["_ext"],
     ["_validation", "_files", "_extras"],
     ["_threads", "_paths", "losses"],
-    ["arrangements", "_layers"],
+    ["arrangements", "_layers", "_whitening"],
     ["gate_samplers", "_torch", "_onnx", "_summary", "_patches"],
     ["_conv_layers"],
     ["_conv_torch", "_conv_onnx"],
