@@ -9,6 +9,7 @@ from cvxnn.arrangements import (
     enumerate_patterns,
     sample_gates,
 )
+from cvxnn.batch_norm import BatchNormNetwork, BatchNormOptimum, batch_norm_closed_form
 from cvxnn.certificates import Certificate, certify
 from cvxnn.conv_network import ConvNetwork
 from cvxnn.core import alpha_max, solve, solve_path
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "BatchNormNetwork",
+    "BatchNormOptimum",
     "Certificate",
     "ConvNetwork",
     "ConvReLUClassifier",
@@ -66,6 +69,7 @@ __all__ = [
     "SolveResult",
     "activation_patterns",
     "alpha_max",
+    "batch_norm_closed_form",
     "canonical_form",
     "certify",
     "decompose",

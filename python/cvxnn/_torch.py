@@ -10,13 +10,16 @@ from torch import nn
 from cvxnn._layers import Layers
 from cvxnn._validation import Float
 
+# Of `torch.nn.BatchNorm1d`, which wants it positive; the variances are one.
+_EPS = 1e-12
+
 
 class TwoLayerNetwork(nn.Module):
     """A gated network, or one with a skip connection; ``n_features`` in, ``n_outputs`` out.
 
-    ``hidden``, ``output`` and ``skip`` are linear layers, ``gates`` (n_features, width) and
-    ``gate_intercepts`` (width,) buffers. ``skip`` and the buffers are None where the network has
-    none.
+    ``hidden``, ``output`` and ``skip`` are linear layers, ``norm`` the batch normalisation between
+    hidden layer and gates, ``gates`` (n_features, width) and ``gate_intercepts`` (width,) buffers.
+    ``skip``, ``norm`` and the buffers are None where the network has none.
     """
 
     def __init__(
@@ -27,17 +30,21 @@ class TwoLayerNetwork(nn.Module):
         gates: torch.Tensor | None = None,
         gate_intercepts: torch.Tensor | None = None,
         skip: nn.Linear | None = None,
+        norm: nn.BatchNorm1d | None = None,
     ) -> None:
         super().__init__()
         self.hidden = hidden
         self.output = output
         self.skip = skip
+        self.norm = norm
         self.register_buffer("gates", gates)
         self.register_buffer("gate_intercepts", gate_intercepts)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the outputs (n_samples, n_outputs)."""
         neurons = self.hidden(x)
+        if self.norm is not None:
+            neurons = self.norm(neurons)
         if self.gates is None:
             neurons = torch.relu(neurons)
         else:
@@ -73,6 +80,28 @@ def check_dtype(dtype: Any) -> torch.dtype:
     if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
         raise TypeError(f"dtype must be a floating torch.dtype or None, got {dtype!r}")
     return dtype
+
+
+def to_normalised_module(
+    layers: Layers, affine: tuple[Float, Float], moments: tuple[Float, Float], dtype: Any
+) -> nn.Module:
+    """Return the module of layers with batch normalisation of their pre-activations.
+
+    Its scale and shift are `affine`, its running mean and variance `moments`.
+    """
+    dtype = check_dtype(dtype)
+    hidden = to_linear(layers.coefs_[0], None, "hidden", dtype)
+    output = to_linear(layers.coefs_[1], layers.intercepts_[1], "output", dtype)
+    norm = nn.BatchNorm1d(layers.width, eps=_EPS, dtype=dtype).eval()
+    norm.weight = nn.Parameter(as_tensor(affine[0], "gamma", dtype))
+    norm.bias = nn.Parameter(as_tensor(affine[1], "beta", dtype))
+    norm.running_mean = as_tensor(moments[0], "running_mean", dtype)
+    norm.running_var = as_tensor(moments[1], "running_var", dtype)
+    if layers.gates_ is None or layers.gate_intercepts_ is None:
+        return nn.Sequential(hidden, norm, nn.ReLU(), output).eval()
+    gates = as_tensor(layers.gates_, "gates", dtype)
+    offsets = as_tensor(layers.gate_intercepts_, "gate_intercepts", dtype)
+    return TwoLayerNetwork(hidden, output, gates=gates, gate_intercepts=offsets, norm=norm).eval()
 
 
 def to_module(network: Layers, dtype: Any) -> nn.Module:

@@ -26,6 +26,8 @@ FUNCTIONS = [name for name in cvxnn.__all__ if inspect.isfunction(getattr(cvxnn,
 PICTURES = [f"plot.{name}" for name in cvxnn.plot.__all__]
 # What the library returns or passes on: nobody else makes one.
 RECORDS = [
+    "BatchNormNetwork",
+    "BatchNormOptimum",
     "Certificate",
     "Decomposition",
     "GroupLassoResult",

@@ -20,7 +20,7 @@ PYTHON_LAYERS = [
     ["_conv_layers"],
     ["_conv_torch", "_conv_onnx"],
     ["network", "conv_network"],
-    ["results"],
+    ["results", "batch_norm"],
     ["_problem"],
     ["_programs", "_designs"],
     ["_adaptive", "_conversion", "convolution", "_fourier"],
