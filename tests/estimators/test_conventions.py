@@ -28,11 +28,14 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarn
         cvxnn.ReLUClassifier(n_patterns=10, n_threads=1, loss="softmax", alpha=0.02, tol=1e-3),
         cvxnn.ReLURegressor(**SMALL, gates="quantile"),
         cvxnn.ReLUClassifier(**SMALL, gates="feature_sparse"),
+        cvxnn.ReLURegressor(**SMALL, batch_norm=True),
+        cvxnn.ReLUClassifier(**SMALL, batch_norm=True, bn_rank=2, fit_intercept=False),
         cvxnn.ReLURegressorCV(**SHORT),
         cvxnn.ReLURegressorCV(**SHORT, loss="huber", selection="one_standard_error", n_jobs=2),
         cvxnn.ReLURegressorCV(**SHORT, standardize=False, scoring="r2"),
         cvxnn.ReLUClassifierCV(**{**SHORT, "n_patterns": [20, 40]}),
         cvxnn.ReLUClassifierCV(**SHORT, scoring="neg_log_loss", class_weight="balanced"),
+        cvxnn.ReLUClassifierCV(**SHORT, batch_norm=True, bn_rank=0.9, standardize=False),
         cvxnn.ReLUClassifierCV(**SHORT, loss="squared_hinge", alphas=[0.1, 0.01], n_jobs=2),
     ]
 )

@@ -18,11 +18,13 @@ from cvxnn._validation import (
     check_count,
     check_data,
     check_gates,
+    check_rank,
     check_samples,
     check_share,
     is_sparse,
     refuse_sparse,
 )
+from cvxnn._whitening import Whitener
 from cvxnn.arrangements import (
     PatternSet,
     RandomState,
@@ -32,10 +34,10 @@ from cvxnn.arrangements import (
     sample_gates,
 )
 from cvxnn.estimators._certified import CertifiedEstimator
-from cvxnn.estimators._columns import Columns, Standardizer
+from cvxnn.estimators._columns import Columns, InputMap, Standardizer
 from cvxnn.gate_samplers import sample_quantile_gates, sample_sparse_gates
 from cvxnn.losses import Huber
-from cvxnn.results import SolveResult
+from cvxnn.results import SPARSE_PENALTIES, SolveResult
 
 Gates: TypeAlias = ArrayLike | Callable[[Samples, int, np.random.Generator], ArrayLike] | None
 
@@ -67,6 +69,8 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Certified
         gates: Gates,
         fit_intercept: bool,
         standardize: bool,
+        batch_norm: bool,
+        bn_rank: float | None,
         tol: float,
         max_iter: int,
         time_limit: float | None,
@@ -91,6 +95,8 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Certified
         )
         self.l1_ratio = l1_ratio
         self.patterns = patterns
+        self.batch_norm = batch_norm
+        self.bn_rank = bn_rank
 
     def _check_parameters(self) -> None:
         check_choice(self.activation, "activation", ACTIVATIONS)
@@ -100,7 +106,7 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Certified
             raise ValueError(f"gates belong to patterns='sample', got {self.patterns!r}")
         if isinstance(self.gates, str):
             check_choice(self.gates, "gates", _SAMPLERS)
-        if isinstance(self.gates, str) and self.gates == "quantile" and not self.fit_intercept:
+        if isinstance(self.gates, str) and self.gates == "quantile" and not self._hidden_bias:
             raise ValueError(
                 "gates='quantile' are made by their bias: they need fit_intercept=True"
             )
@@ -109,12 +115,31 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Certified
         if self.penalty is not None:
             check_choice(self.penalty, "penalty", PENALTIES)
         check_share(self.l1_ratio, "l1_ratio")
+        self._check_batch_norm()
         if self._joint and self.activation != "gated_relu":
             raise ValueError(
                 "networks that share their neurons among outputs (a penalty, or loss='softmax') "
                 f"need activation='gated_relu', got {self.activation!r}"
             )
         self._pattern_counts()
+
+    def _check_batch_norm(self) -> None:
+        if not isinstance(self.batch_norm, (bool, np.bool_)):
+            raise TypeError(f"batch_norm must be a bool, got {type(self.batch_norm).__name__}")
+        if self.bn_rank is not None:
+            if not self.batch_norm:
+                raise ValueError(f"bn_rank belongs to batch_norm=True, got {self.bn_rank!r}")
+            check_rank(self.bn_rank, "bn_rank")
+        if self.batch_norm and self.penalty in SPARSE_PENALTIES:
+            raise ValueError(
+                f"penalty={self.penalty!r} makes zeros of features, which batch_norm=True mixes: "
+                "take another penalty"
+            )
+
+    @property
+    def _hidden_bias(self) -> bool:
+        """Whether neurons have a bias; with batch normalisation it is its shift."""
+        return bool(self.fit_intercept or self.batch_norm)
 
     def _pattern_counts(self) -> list[int]:
         """Return the numbers of patterns to fit with, checked."""
@@ -131,6 +156,8 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Certified
             refuse_sparse(data, "X", " for activation='relu'")
         if self.patterns == "exact":
             refuse_sparse(data, "X", " for patterns='exact'")
+        if self.batch_norm:
+            refuse_sparse(data, "X", " for batch_norm=True")
         data = check_samples(data)
         return data, values, self._checked_weight(data, sample_weight)
 
@@ -147,7 +174,7 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Certified
     def _make_gates(self, data: Samples, n_gates: int, random_state: RandomState) -> ArrayLike:
         """Return own gates, or `n_gates` that are sampled on standardised data."""
         n_columns = data.shape[1]
-        n_features = n_columns - self.fit_intercept
+        n_features = n_columns - self._hidden_bias
         if self.gates is None:
             return sample_gates(n_columns, n_gates, random_state=random_state)
         if isinstance(self.gates, str) and self.gates == "feature_sparse":
@@ -155,7 +182,7 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Certified
                 n_features,
                 n_gates,
                 order=min(_ORDER, n_features),
-                bias=self.fit_intercept,
+                bias=self._hidden_bias,
                 random_state=random_state,
             )
         if isinstance(self.gates, str):
@@ -180,9 +207,8 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Certified
     ) -> Columns:
         """Return the programs of checked data, over the first `n_patterns` gates or all."""
         X, targets, weight, target_map = self._encode(X, y, weight)
-        center = self.standardize and self.fit_intercept and not is_sparse(X)
-        input_map = Standardizer(X, weight, center=center, scale=self.standardize)
-        data = input_map.transform(X, constant_column=self.fit_intercept)
+        input_map = self._input_map(X, weight)
+        data = input_map.transform(X, constant_column=self._hidden_bias)
         adaptive = self.patterns == "adaptive"
         patterns = None if adaptive else self._make_patterns(data, random_state, n_patterns)
         problems = [
@@ -210,6 +236,12 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Certified
         ]
         return Columns(programs, input_map, target_map)
 
+    def _input_map(self, X: Samples, weight: Float) -> InputMap:
+        if self.batch_norm:
+            return Whitener(X, weight, scale=self.standardize, rank=self.bn_rank)
+        center = self.standardize and self.fit_intercept and not is_sparse(X)
+        return Standardizer(X, weight, center=center, scale=self.standardize)
+
     def _solve(
         self,
         columns: Columns,
@@ -225,6 +257,7 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Certified
         if warm_start:
             self._solutions = results
         self.network_ = columns.network(results)
+        self.batch_norm_ = columns.normalised(results)
         self.coefs_ = self.network_.coefs_
         self.intercepts_ = self.network_.intercepts_
         self.gates_ = self.network_.gates_
@@ -267,7 +300,8 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Certified
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = self.activation == "gated_relu" and self.patterns == "sample"
+        over_sample = self.activation == "gated_relu" and self.patterns == "sample"
+        tags.input_tags.sparse = over_sample and not self.batch_norm
         return tags
 
 

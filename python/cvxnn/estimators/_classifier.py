@@ -50,6 +50,14 @@ class ReLUClassifier(ClassifierTargets, ReLUEstimator):
     standardize : bool, default=True
         Scale inputs to unit variance, and centre them if ``fit_intercept``. Sparse inputs are
         scaled and not centred.
+    batch_norm : bool, default=False
+        Normalise each neuron's pre-activation over the samples, before its ReLU or gate, and
+        regularise scale and shift in place of hidden weights. Gates are then on whitened inputs
+        with a constant column, whose number is at most n_features; with ``standardize`` inputs are
+        scaled before. X must be dense.
+    bn_rank : int, float or None, default=None
+        For ``batch_norm``: the number of leading principal directions of the inputs to use, at
+        most, or, between 0 and 1, the share of their variance. None is all.
     class_weight : dict, 'balanced' or None, default=None
         Weights of classes, by label, which multiply the weights of their samples; None is one.
         ``balanced`` gives each class the same total weight.
@@ -75,6 +83,8 @@ class ReLUClassifier(ClassifierTargets, ReLUEstimator):
         The labels.
     network_ : Network
         The network on raw inputs; one output for two classes, else one a class.
+    batch_norm_ : BatchNormNetwork or None
+        The same with its batch normalisation, for ``batch_norm``.
     coefs_, intercepts_ : list of ndarray
         Its weights and biases, as in scikit-learn's MLP.
     gates_ : ndarray of shape (n_features, n_neurons) or None
@@ -103,7 +113,8 @@ class ReLUClassifier(ClassifierTargets, ReLUEstimator):
     References
     ----------
     A. Mishkin, A. Sahiner, M. Pilanci (2022), Fast convex optimization for two-layer ReLU networks,
-    ICML.
+    ICML. For ``batch_norm``: T. Ergen, A. Sahiner, B. Ozturkler, J. Pauly, M. Mardani, M. Pilanci
+    (2022), Demystifying batch normalization in ReLU networks, ICLR.
 
     Examples
     --------
@@ -128,6 +139,8 @@ class ReLUClassifier(ClassifierTargets, ReLUEstimator):
         gates: Gates = None,
         fit_intercept: bool = True,
         standardize: bool = True,
+        batch_norm: bool = False,
+        bn_rank: float | None = None,
         class_weight: Mapping[Any, float] | str | None = None,
         tol: float = 1e-4,
         max_iter: int = 1000,
@@ -147,6 +160,8 @@ class ReLUClassifier(ClassifierTargets, ReLUEstimator):
             gates=gates,
             fit_intercept=fit_intercept,
             standardize=standardize,
+            batch_norm=batch_norm,
+            bn_rank=bn_rank,
             tol=tol,
             max_iter=max_iter,
             time_limit=time_limit,

@@ -48,7 +48,9 @@ class ReLUClassifierCV(CrossValidatedEstimator, ReLUClassifier):
         As for `ReLUClassifier`; or several numbers, for ``patterns="sample"`` without an
         array of gates: the pair of alpha and number is chosen. Fewer patterns are those of the
         first gates of one sample, and all numbers have the same alphas.
-    activation, loss, penalty, l1_ratio, patterns, gates, fit_intercept, standardize, class_weight
+    activation, loss, penalty, l1_ratio, patterns, gates, fit_intercept, standardize
+        As for `ReLUClassifier`.
+    class_weight, batch_norm, bn_rank
         As for `ReLUClassifier`.
     tol, max_iter
         As for `ReLUClassifier`, on folds too.
@@ -75,7 +77,7 @@ class ReLUClassifierCV(CrossValidatedEstimator, ReLUClassifier):
         for a sequence ``n_patterns``, in its order.
     classes_ : ndarray of shape (n_classes,)
         The labels.
-    network_, coefs_, intercepts_, gates_
+    network_, batch_norm_, coefs_, intercepts_, gates_
         The network that was fitted to all samples, as for `ReLUClassifier`.
     objective_, lower_bound_, dual_gap_, status_, n_iter_
         Its certificate, as for `ReLUClassifier`.
@@ -118,6 +120,8 @@ class ReLUClassifierCV(CrossValidatedEstimator, ReLUClassifier):
         gates: Gates = None,
         fit_intercept: bool = True,
         standardize: bool = True,
+        batch_norm: bool = False,
+        bn_rank: float | None = None,
         class_weight: Mapping[Any, float] | str | None = None,
         tol: float = 1e-4,
         max_iter: int = 1000,
@@ -143,6 +147,8 @@ class ReLUClassifierCV(CrossValidatedEstimator, ReLUClassifier):
             gates=gates,
             fit_intercept=fit_intercept,
             standardize=standardize,
+            batch_norm=batch_norm,
+            bn_rank=bn_rank,
             tol=tol,
             max_iter=max_iter,
             time_limit=time_limit,

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,8 @@ from scipy.sparse import csr_array, hstack, issparse
 from cvxnn._adaptive import AdaptiveProgram
 from cvxnn._programs import PatternProgram
 from cvxnn._validation import Float, Samples
+from cvxnn._whitening import Whitener
+from cvxnn.batch_norm import BatchNormNetwork, normalised_network
 from cvxnn.network import Network
 from cvxnn.results import SolveResult
 
@@ -73,6 +75,11 @@ class Standardizer:
         self.mean = mean if center else np.zeros(n_columns)
         self.scale = np.where(spread & (deviation > 0), deviation, 1.0)
 
+    @property
+    def n_columns(self) -> int:
+        """Number of columns of the mapped values."""
+        return len(self.mean)
+
     def transform(self, values: Samples, *, constant_column: bool) -> Samples:
         """Return the mapped values, with a column of ones after them if wanted."""
         n_samples, n_columns = values.shape
@@ -87,10 +94,13 @@ class Standardizer:
 
     def fold(self, vectors: Float, *, constant_row: bool) -> tuple[Float, Float]:
         """Turn weights on mapped values into weights and offsets on the values themselves."""
-        n_columns = len(self.mean)
+        n_columns = self.n_columns
         weights = vectors[:n_columns] / self.scale[:, None]
         offsets = -(self.mean @ weights)
         return weights, offsets + vectors[n_columns] if constant_row else offsets
+
+
+InputMap: TypeAlias = Standardizer | Whitener
 
 
 @dataclass(frozen=True)
@@ -99,11 +109,11 @@ class Columns:
 
     One a column, or one for all where they share their neurons.
 
-    The inputs of the programs end in a column of ones where they have an intercept.
+    The inputs of the programs end in a column of ones where neurons have a bias.
     """
 
     programs: Sequence[PatternProgram | AdaptiveProgram]
-    input_map: Standardizer
+    input_map: InputMap
     target_map: Standardizer
 
     def alpha_max(self, n_threads: int | None) -> float:
@@ -133,23 +143,35 @@ class Columns:
 
     def network(self, results: Sequence[SolveResult]) -> Network:
         """Return one network on raw inputs: neurons side by side, feeding their own outputs."""
+        hidden, output, bias, gates = self._neurons(results)
+        constant = hidden.shape[0] > self.input_map.n_columns
+        weights, offsets = self.input_map.fold(hidden, constant_row=constant)
+        return Network([weights, output], [offsets, bias], **gates)
+
+    def normalised(self, results: Sequence[SolveResult]) -> BatchNormNetwork | None:
+        """Return the same network with its batch normalisation, None if it has none."""
+        if not isinstance(self.input_map, Whitener):
+            return None
+        hidden, output, bias, gates = self._neurons(results)
+        return normalised_network(self.input_map, hidden, output, bias, **gates)
+
+    def _neurons(
+        self, results: Sequence[SolveResult]
+    ) -> tuple[Float, Float, Float, dict[str, Any]]:
+        """Return hidden weights on mapped inputs, output weights and biases, and what gates."""
         networks = [result.network() for result in results]
         hidden = np.hstack([network.coefs_[0] for network in networks])
         output = block_diag(*[network.coefs_[1] for network in networks])
         bias = np.concatenate([network.intercepts_[1] for network in networks])
-        constant = hidden.shape[0] > len(self.input_map.mean)
-        hidden, hidden_bias = self.input_map.fold(hidden, constant_row=constant)
-        gates = gate_bias = None
+        kind: dict[str, Any] = {"activation": networks[0].activation}
         if networks[0].gates_ is not None:
             joined = np.hstack([n.gates_ for n in networks if n.gates_ is not None])
-            gates, gate_bias = self.input_map.fold(joined, constant_row=constant)
-        return Network(
-            [hidden, output * self.target_map.scale],
-            [hidden_bias, bias * self.target_map.scale + self.target_map.mean],
-            activation=networks[0].activation,
-            gates=gates,
-            gate_intercepts=gate_bias,
-        )
+            constant = hidden.shape[0] > self.input_map.n_columns
+            kind["gates"], kind["gate_intercepts"] = self.input_map.fold(
+                joined, constant_row=constant
+            )
+        scale, mean = self.target_map.scale, self.target_map.mean
+        return hidden, output * scale, bias * scale + mean, kind
 
 
 def _fits(program: PatternProgram, result: SolveResult) -> bool:

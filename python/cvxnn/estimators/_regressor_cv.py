@@ -49,6 +49,8 @@ class ReLURegressorCV(CrossValidatedEstimator, ReLURegressor):
         first gates of one sample, and all numbers have the same alphas.
     activation, loss, penalty, l1_ratio, patterns, gates, fit_intercept, standardize
         As for `ReLURegressor`.
+    batch_norm, bn_rank
+        As for `ReLURegressor`; directions are those of the training part of a fold.
     tol, max_iter
         As for `ReLURegressor`, on folds too.
     time_limit : float or None, default=None
@@ -74,7 +76,7 @@ class ReLURegressorCV(CrossValidatedEstimator, ReLURegressor):
         for a sequence ``n_patterns``, in its order.
     mse_path_ : ndarray of the shape of ``score_path_``
         The mean squared errors, for ``scoring=None``.
-    network_, coefs_, intercepts_, gates_
+    network_, batch_norm_, coefs_, intercepts_, gates_
         The network that was fitted to all samples, as for `ReLURegressor`.
     objective_, lower_bound_, dual_gap_, status_, n_iter_
         Its certificate, as for `ReLURegressor`.
@@ -118,6 +120,8 @@ class ReLURegressorCV(CrossValidatedEstimator, ReLURegressor):
         gates: Gates = None,
         fit_intercept: bool = True,
         standardize: bool = True,
+        batch_norm: bool = False,
+        bn_rank: float | None = None,
         tol: float = 1e-4,
         max_iter: int = 1000,
         time_limit: float | None = None,
@@ -142,6 +146,8 @@ class ReLURegressorCV(CrossValidatedEstimator, ReLURegressor):
             gates=gates,
             fit_intercept=fit_intercept,
             standardize=standardize,
+            batch_norm=batch_norm,
+            bn_rank=bn_rank,
             tol=tol,
             max_iter=max_iter,
             time_limit=time_limit,

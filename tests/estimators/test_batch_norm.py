@@ -1,0 +1,175 @@
+"""Estimators with batch normalisation."""
+
+import pickle
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from sklearn.decomposition import PCA
+
+import cvxnn
+
+SMALL = {"batch_norm": True, "n_patterns": 60, "n_threads": 1, "tol": 1e-8}
+
+
+def test_program_is_that_of_whitened_data(regression):
+    X, y = regression
+    X, y = X[:40, :3], y[:40]
+    model = cvxnn.ReLURegressor(0.05, batch_norm=True, patterns="exact", tol=1e-9).fit(X, y)
+    white = PCA(whiten=True).fit_transform(X) * np.sqrt(40 / 39)  # of biased variance
+    target = (y - y.mean()) / y.std()
+    options = {"alpha": 0.05, "fit_intercept": True, "tol": 1e-9}
+    result = cvxnn.solve(np.column_stack([white, np.ones(40)]), target, "exact", **options)
+    assert model.objective_ == pytest.approx(result.primal, rel=1e-8)
+    assert model.n_patterns_ == result.patterns.n_patterns
+
+
+def test_objective_is_that_of_the_network(regression):
+    X, y = regression
+    model = cvxnn.ReLURegressor(0.02, **SMALL).fit(X, y)
+    normalised, scale = model.batch_norm_, y.std()
+    before = X @ normalised.coefs[0] - normalised.running_mean
+    np.testing.assert_allclose(before.mean(axis=0), 0.0, atol=1e-10)
+    np.testing.assert_allclose(before.var(axis=0), normalised.running_var, rtol=1e-9)
+    residual = (model.predict(X) - y) / scale
+    parts = (normalised.gamma, normalised.beta, normalised.coefs[1] / scale)
+    value = 0.5 * np.mean(residual**2) + 0.01 * sum(np.sum(part**2) for part in parts)
+    assert value == pytest.approx(model.objective_, rel=1e-9)
+
+
+def test_units_and_mixtures_of_features_do_not_matter(regression):
+    X, y = regression
+    X, y = X[:40, :3], y[:40]
+    mixed = X @ np.array([[1.0, 2.0, 0.0], [0.0, -1.0, 5.0], [0.3, 0.0, 1.0]]) - 4.0
+    one, other = (
+        cvxnn.ReLURegressor(0.05, batch_norm=True, patterns="exact", tol=1e-9).fit(Z, y)
+        for Z in (X, mixed)
+    )
+    assert one.objective_ == pytest.approx(other.objective_, rel=1e-8)
+    np.testing.assert_allclose(one.predict(X), other.predict(mixed), rtol=1e-3)
+
+
+@pytest.mark.parametrize("activation", ["gated_relu", "relu"])
+def test_network_and_its_normalised_form_agree(classification, activation):
+    X, y = classification
+    labels = np.digitize(X[:, 0], np.quantile(X[:, 0], [0.3, 0.7]))
+    for target in (y, labels):
+        options = {**SMALL, "n_patterns": 20, "tol": 1e-5, "activation": activation}
+        model = cvxnn.ReLUClassifier(0.03, **options).fit(X, target)
+        scores = model.decision_function(X)
+        np.testing.assert_allclose(model.batch_norm_.network().predict(X), scores, atol=1e-8)
+        assert (model.score(X, target)) > 0.8
+
+
+@pytest.mark.parametrize("activation", ["gated_relu", "relu"])
+def test_torch_module_predicts_in_both_modes(regression, activation):
+    torch = pytest.importorskip("torch", reason="torch, several GB, is not in the extra test")
+    X, y = regression
+    options = {**SMALL, "tol": 1e-5, "n_patterns": 20}
+    model = cvxnn.ReLURegressor(0.05, activation=activation, **options).fit(X, y)
+    module, data = model.batch_norm_.to_torch(), torch.from_numpy(X)
+    for mode in (module.eval(), module.train()):
+        got = mode(data).detach().numpy()[:, 0]
+        np.testing.assert_allclose(got, model.predict(X), rtol=1e-9)
+
+
+@pytest.mark.parametrize("activation", ["gated_relu", "relu"])
+def test_weights_are_repeated_rows(regression, activation):
+    X, y = regression
+    weight = np.arange(len(y)) % 3
+    repeated = np.repeat(np.arange(len(y)), weight)
+    options = {**SMALL, "n_patterns": 20, "tol": 1e-6, "activation": activation}
+    one = cvxnn.ReLURegressor(**options).fit(X, y, weight)
+    two = cvxnn.ReLURegressor(**options).fit(X[repeated], y[repeated])
+    assert one.objective_ == two.objective_
+    np.testing.assert_array_equal(one.coefs_[0], two.coefs_[0])
+    normalised = one.batch_norm_
+    mean = np.average(X @ normalised.coefs[0], axis=0, weights=weight)
+    np.testing.assert_allclose(normalised.running_mean, mean, rtol=1e-9, atol=1e-12)
+
+
+def test_threads_change_no_bit(regression):
+    X, y = regression
+    one, two = (cvxnn.ReLURegressor(**{**SMALL, "n_threads": n}).fit(X, y) for n in (1, 2))
+    np.testing.assert_array_equal(one.coefs_[0], two.coefs_[0])
+
+
+def test_rank_limits_what_neurons_see(regression):
+    X, y = regression
+    few = cvxnn.ReLURegressor(0.02, **SMALL, bn_rank=3, standardize=False).fit(X, y)
+    directions = np.linalg.svd(X - X.mean(axis=0))[2][:3]
+    rest = few.coefs_[0] - directions.T @ (directions @ few.coefs_[0])
+    assert np.abs(rest).max() < 1e-9 * np.abs(few.coefs_[0]).max()
+    share = cvxnn.ReLURegressor(0.02, **SMALL, bn_rank=1 - 1e-9).fit(X, y)
+    full = cvxnn.ReLURegressor(0.02, **SMALL).fit(X, y)
+    assert share.objective_ == full.objective_ < few.objective_
+
+
+@pytest.mark.parametrize("gates", ["quantile", "feature_sparse"])
+def test_samplers_get_the_constant(regression, gates):
+    X, y = regression
+    model = cvxnn.ReLURegressor(**SMALL, gates=gates, fit_intercept=False).fit(X, y)
+    assert model.n_patterns_ > 30
+    assert not model.intercepts_[1].any()
+    assert model.intercepts_[0].any()
+
+
+def test_own_sampler_sees_whitened_inputs(regression):
+    X, y = regression
+    seen = []
+
+    def sampler(inputs, n_gates, rng):
+        seen.append(inputs)
+        return rng.standard_normal((inputs.shape[1], n_gates))
+
+    cvxnn.ReLURegressor(**SMALL, gates=sampler, bn_rank=4).fit(X, y)
+    np.testing.assert_allclose(seen[0].T @ seen[0], len(X) * np.eye(5), atol=1e-9)
+
+
+def test_path_over_alphas(regression):
+    X, y = regression
+    options = {"batch_norm": True, "bn_rank": 0.9, "n_patterns": 30, "n_threads": 1}
+    model = cvxnn.ReLURegressorCV(n_alphas=5, eps=0.05, cv=3, **options).fit(X, y)
+    assert np.isfinite(model.mse_path_).all()
+    same = cvxnn.ReLURegressor(model.alpha_, **options).fit(X, y)
+    np.testing.assert_allclose(model.predict(X), same.predict(X))
+    np.testing.assert_array_equal(model.batch_norm_.gamma, same.batch_norm_.gamma)
+
+
+def test_normalisation_is_gone_after_a_fit_without(regression):
+    X, y = regression
+    model = cvxnn.ReLURegressor(**SMALL, warm_start=True).fit(X, y)
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(again.batch_norm_.gamma, model.batch_norm_.gamma)
+    assert model.set_params(batch_norm=False).fit(X, y).batch_norm_ is None
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"batch_norm": "yes"}, TypeError, r"^batch_norm must be a bool, got str$"),
+        ({"batch_norm": None}, TypeError, r"^batch_norm must be a bool, got NoneType$"),
+        ({"bn_rank": 3, "batch_norm": False}, ValueError, r"^bn_rank belongs to batch_norm=True"),
+        ({"bn_rank": 0}, ValueError, r"^bn_rank must be >= 1, got 0$"),
+        ({"bn_rank": 1.0}, ValueError, r"^bn_rank must be below 1, got 1$"),
+        ({"bn_rank": 0.0}, ValueError, r"^bn_rank must be positive and finite, got 0$"),
+        ({"bn_rank": np.nan}, ValueError, r"^bn_rank must be positive and finite, got nan$"),
+        ({"bn_rank": True}, TypeError, r"^bn_rank must be an integer, got bool$"),
+        ({"bn_rank": "half"}, TypeError, r"^bn_rank must be an integer, got str$"),
+        ({"penalty": "feature"}, ValueError, r"^penalty='feature' makes zeros of features, which"),
+        ({"penalty": "sparse_group"}, ValueError, r"^penalty='sparse_group' makes zeros"),
+        ({"gates": np.ones((10, 3))}, ValueError, r"^gates must have shape .* = \(11, >= 1\)"),
+    ],
+)
+def test_bad_parameters(regression, options, error, message):
+    with pytest.raises(error, match=message):
+        cvxnn.ReLURegressor(**{**SMALL, **options}).fit(*regression)
+
+
+def test_data_that_cannot_be_normalised(regression):
+    X, y = regression
+    with pytest.raises(TypeError, match=r"^X must be dense for batch_norm=True, got a sparse"):
+        cvxnn.ReLURegressor(**SMALL).fit(sp.csr_array(X), y)
+    with pytest.raises(ValueError, match=r"^X must have a feature that varies, for batch_norm"):
+        cvxnn.ReLUClassifier(**SMALL).fit(np.ones((10, 2)), np.arange(10) % 2)
+    assert not cvxnn.ReLURegressor(**SMALL).__sklearn_tags__().input_tags.sparse
