@@ -17,9 +17,10 @@ _EPS = 1e-12
 class TwoLayerNetwork(nn.Module):
     """A gated network, or one with a skip connection; ``n_features`` in, ``n_outputs`` out.
 
-    ``hidden``, ``output`` and ``skip`` are linear layers, ``norm`` the batch normalisation between
-    hidden layer and gates, ``gates`` (n_features, width) and ``gate_intercepts`` (width,) buffers.
-    ``skip``, ``norm`` and the buffers are None where the network has none.
+    ``hidden``, ``output`` and ``skip`` are linear layers, ``norm`` is the batch normalisation,
+    before the gates or, if not `norm_first`, after them, ``gates`` (n_features, width) and
+    ``gate_intercepts`` (width,) are buffers. ``skip``, ``norm`` and the buffers are None where the
+    network has none.
     """
 
     def __init__(
@@ -31,24 +32,28 @@ class TwoLayerNetwork(nn.Module):
         gate_intercepts: torch.Tensor | None = None,
         skip: nn.Linear | None = None,
         norm: nn.BatchNorm1d | None = None,
+        norm_first: bool = True,
     ) -> None:
         super().__init__()
         self.hidden = hidden
         self.output = output
         self.skip = skip
         self.norm = norm
+        self.norm_first = norm_first
         self.register_buffer("gates", gates)
         self.register_buffer("gate_intercepts", gate_intercepts)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the outputs (n_samples, n_outputs)."""
         neurons = self.hidden(x)
-        if self.norm is not None:
+        if self.norm is not None and self.norm_first:
             neurons = self.norm(neurons)
         if self.gates is None:
             neurons = torch.relu(neurons)
         else:
             neurons = neurons * (x @ self.gates + self.gate_intercepts > 0)
+        if self.norm is not None and not self.norm_first:
+            neurons = self.norm(neurons)
         outputs = self.output(neurons)
         return outputs if self.skip is None else outputs + self.skip(x)
 
@@ -83,25 +88,35 @@ def check_dtype(dtype: Any) -> torch.dtype:
 
 
 def to_normalised_module(
-    layers: Layers, affine: tuple[Float, Float], moments: tuple[Float, Float], dtype: Any
+    layers: Layers,
+    affine: tuple[Float, Float],
+    moments: tuple[Float, Float],
+    dtype: Any,
+    *,
+    first: bool,
 ) -> nn.Module:
-    """Return the module of layers with batch normalisation of their pre-activations.
+    """Return the module of layers with batch normalisation, `first` or after the ReLU or gate.
 
     Its scale and shift are `affine`, its running mean and variance `moments`.
     """
     dtype = check_dtype(dtype)
-    hidden = to_linear(layers.coefs_[0], None, "hidden", dtype)
+    bias = None if first else layers.intercepts_[0]  # the normalisation takes it away
+    hidden = to_linear(layers.coefs_[0], bias, "hidden", dtype)
     output = to_linear(layers.coefs_[1], layers.intercepts_[1], "output", dtype)
-    norm = nn.BatchNorm1d(layers.width, eps=_EPS, dtype=dtype).eval()
+    norm = nn.BatchNorm1d(layers.width, eps=_EPS, dtype=dtype)
     norm.weight = nn.Parameter(as_tensor(affine[0], "gamma", dtype))
     norm.bias = nn.Parameter(as_tensor(affine[1], "beta", dtype))
     norm.running_mean = as_tensor(moments[0], "running_mean", dtype)
     norm.running_var = as_tensor(moments[1], "running_var", dtype)
     if layers.gates_ is None or layers.gate_intercepts_ is None:
-        return nn.Sequential(hidden, norm, nn.ReLU(), output).eval()
+        inner = [norm, nn.ReLU()] if first else [nn.ReLU(), norm]
+        return nn.Sequential(hidden, *inner, output).eval()
     gates = as_tensor(layers.gates_, "gates", dtype)
     offsets = as_tensor(layers.gate_intercepts_, "gate_intercepts", dtype)
-    return TwoLayerNetwork(hidden, output, gates=gates, gate_intercepts=offsets, norm=norm).eval()
+    module = TwoLayerNetwork(
+        hidden, output, gates=gates, gate_intercepts=offsets, norm=norm, norm_first=first
+    )
+    return module.eval()
 
 
 def to_module(network: Layers, dtype: Any) -> nn.Module:

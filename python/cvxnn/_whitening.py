@@ -69,6 +69,16 @@ class Whitener:
         offsets: Float = -(self.mean @ weights)
         return weights, offsets + vectors[self.n_columns] if constant_row else offsets
 
+    def unit(self, vectors: Float) -> tuple[Float, Float]:
+        """Return weights on the directions scaled to norm one, and their norms.
+
+        Zeros become the first direction: a neuron whose variance is zero cannot be normalised.
+        """
+        norms = np.linalg.norm(vectors, axis=0)
+        first = np.zeros_like(vectors)
+        first[0] = 1.0
+        return np.divide(vectors, norms, out=first, where=norms > 0.0), norms
+
 
 def _count(singular: Float, rank: float) -> int:
     """Return the number of leading directions that `rank` asks for."""

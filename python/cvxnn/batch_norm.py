@@ -16,27 +16,21 @@ from cvxnn.network import Network
 class BatchNormNetwork:
     """A two-layer network with batch normalisation, in the convention of torch.
 
-    A neuron normalises its pre-activation ``t = x @ w`` over the training data and then applies its
-    activation to ``gamma * (t - running_mean) / sqrt(running_var) + beta``. Moments are weighted by
-    the sample weights, and the variance is biased, as torch uses it in training. Weights are scaled
-    to a variance of one, which does not change the network.
+    What is normalised, t, becomes ``gamma * (t - running_mean) / sqrt(running_var) + beta``, with
+    its mean and variance over the training data. They are weighted by the sample weights, and the
+    variance is biased, as torch uses it in training. Hidden weights are scaled to a variance of
+    one, which does not change the network.
 
     Attributes
     ----------
-    coefs : list of ndarray, (n_features, m) and (m, n_outputs)
-        Hidden and output weights. There are no hidden biases.
-    gamma, beta : ndarray of shape (m,), float64
+    layers : Network
+        The network without the normalisation: hidden weights, gates, output weights and biases.
+    gamma, beta : ndarray of shape (width,), float64
         Scale and shift after the normalisation; gamma is not negative.
-    running_mean, running_var : ndarray of shape (m,), float64
-        Mean and variance of each pre-activation.
-    intercept : ndarray of shape (n_outputs,), float64
-        Output biases.
-    activation : str
-        ``gated_relu`` or ``relu``.
-    gates : ndarray of shape (n_features, m) or None
-        Gate vectors on the inputs, for ``gated_relu``.
-    gate_intercepts : ndarray of shape (m,) or None
-        Offsets of the gates.
+    running_mean, running_var : ndarray of shape (width,), float64
+        Mean and variance of what is normalised.
+    placement : str
+        ``before`` the ReLU or gate, of pre-activations, or ``after`` it, of outputs of neurons.
 
     References
     ----------
@@ -45,15 +39,12 @@ class BatchNormNetwork:
     M. Pilanci (2022), Demystifying batch normalization in ReLU networks, ICLR.
     """
 
-    coefs: list[Float] = field(repr=False)
+    layers: Network
     gamma: Float = field(repr=False)
     beta: Float = field(repr=False)
     running_mean: Float = field(repr=False)
     running_var: Float = field(repr=False)
-    intercept: Float = field(repr=False)
-    activation: str
-    gates: Float | None = field(default=None, repr=False)
-    gate_intercepts: Float | None = field(default=None, repr=False)
+    placement: str = "before"
 
     def network(self) -> Network:
         """Return the same network with the normalisation folded into weights and biases.
@@ -70,13 +61,19 @@ class BatchNormNetwork:
         >>> normalised.network()
         Network(activation='relu', n_features=6, width=2, n_outputs=1)
         """
+        (hidden, output), (bias, intercept) = self.layers.coefs_, self.layers.intercepts_
         scale = self.gamma / np.sqrt(self.running_var)
+        shift = self.beta - self.running_mean * scale
+        if self.placement == "before":
+            bias = bias * scale + shift
+        else:  # what neurons put out is as large as what goes in
+            bias, intercept = bias * scale, intercept + shift @ output
         return Network(
-            [self.coefs[0] * scale, self.coefs[1]],
-            [self.beta - self.running_mean * scale, self.intercept],
-            activation=self.activation,
-            gates=self.gates,
-            gate_intercepts=self.gate_intercepts,
+            [hidden * scale, output],
+            [bias, intercept],
+            activation=self.layers.activation,
+            gates=self.layers.gates_,
+            gate_intercepts=self.layers.gate_intercepts_,
         )
 
     def to_torch(self, dtype: Any = None) -> Any:
@@ -95,8 +92,8 @@ class BatchNormNetwork:
         -------
         torch.nn.Module
             From (n_samples, n_features) to (n_samples, n_outputs). For ``relu`` it is
-            ``Sequential(Linear, BatchNorm1d, ReLU, Linear)``; gates, as buffers, are in a module of
-            cvxnn.
+            ``Sequential(Linear, BatchNorm1d, ReLU, Linear)``, without a bias in the first layer;
+            gates, as buffers, are in a module of cvxnn.
 
         Raises
         ------
@@ -114,15 +111,10 @@ class BatchNormNetwork:
         import_extra("torch")
         from cvxnn._torch import to_normalised_module
 
-        layers = Network(
-            self.coefs,
-            [np.zeros(len(self.gamma)), self.intercept],
-            activation=self.activation,
-            gates=self.gates,
-            gate_intercepts=self.gate_intercepts,
+        affine, moments = (self.gamma, self.beta), (self.running_mean, self.running_var)
+        return to_normalised_module(
+            self.layers, affine, moments, dtype, first=self.placement == "before"
         )
-        moments = (self.running_mean, self.running_var)
-        return to_normalised_module(layers, (self.gamma, self.beta), moments, dtype)
 
 
 def normalised_network(
@@ -130,22 +122,16 @@ def normalised_network(
 ) -> BatchNormNetwork:
     """Return the network of neurons on whitened data, whose last weights are on the constant.
 
-    A neuron without weights on the directions is a constant, by beta alone: it gets the first
-    direction, for its variance must not be zero.
+    A neuron without weights on the directions is a constant: beta is all that it has.
     """
-    size = whitener.n_columns
-    gamma = np.linalg.norm(hidden[:size], axis=0)
-    first = np.eye(size, 1) @ np.ones((1, len(gamma)))
-    unit = np.divide(hidden[:size], gamma, out=first, where=gamma > 0.0)
+    unit, gamma = whitener.unit(hidden[:-1])
     weights, offset = whitener.fold(unit, constant_row=False)
     return BatchNormNetwork(
-        coefs=[weights, output],
+        layers=Network([weights, output], [np.zeros(len(gamma)), intercept], **gates),
         gamma=gamma,
-        beta=hidden[size].copy(),
+        beta=hidden[-1].copy(),
         running_mean=-offset,
         running_var=np.ones(len(gamma)),
-        intercept=intercept,
-        **gates,
     )
 
 

@@ -28,11 +28,11 @@ def test_objective_is_that_of_the_network(regression):
     X, y = regression
     model = cvxnn.ReLURegressor(0.02, **SMALL).fit(X, y)
     normalised, scale = model.batch_norm_, y.std()
-    before = X @ normalised.coefs[0] - normalised.running_mean
+    before = X @ normalised.layers.coefs_[0] - normalised.running_mean
     np.testing.assert_allclose(before.mean(axis=0), 0.0, atol=1e-10)
     np.testing.assert_allclose(before.var(axis=0), normalised.running_var, rtol=1e-9)
     residual = (model.predict(X) - y) / scale
-    parts = (normalised.gamma, normalised.beta, normalised.coefs[1] / scale)
+    parts = (normalised.gamma, normalised.beta, normalised.layers.coefs_[1] / scale)
     value = 0.5 * np.mean(residual**2) + 0.01 * sum(np.sum(part**2) for part in parts)
     assert value == pytest.approx(model.objective_, rel=1e-9)
 
@@ -84,7 +84,7 @@ def test_weights_are_repeated_rows(regression, activation):
     assert one.objective_ == two.objective_
     np.testing.assert_array_equal(one.coefs_[0], two.coefs_[0])
     normalised = one.batch_norm_
-    mean = np.average(X @ normalised.coefs[0], axis=0, weights=weight)
+    mean = np.average(X @ normalised.layers.coefs_[0], axis=0, weights=weight)
     np.testing.assert_allclose(normalised.running_mean, mean, rtol=1e-9, atol=1e-12)
 
 
@@ -147,9 +147,13 @@ def test_normalisation_is_gone_after_a_fit_without(regression):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"batch_norm": "yes"}, TypeError, r"^batch_norm must be a bool, got str$"),
-        ({"batch_norm": None}, TypeError, r"^batch_norm must be a bool, got NoneType$"),
-        ({"bn_rank": 3, "batch_norm": False}, ValueError, r"^bn_rank belongs to batch_norm=True"),
+        (
+            {"batch_norm": "yes"},
+            ValueError,
+            r"^batch_norm must be one of \['before', 'after'\], got 'yes'",
+        ),
+        ({"batch_norm": None}, ValueError, r"^batch_norm must be one of .* got None"),
+        ({"bn_rank": 3, "batch_norm": False}, ValueError, r"^bn_rank belongs to batch_norm, got 3"),
         ({"bn_rank": 0}, ValueError, r"^bn_rank must be >= 1, got 0$"),
         ({"bn_rank": 1.0}, ValueError, r"^bn_rank must be below 1, got 1$"),
         ({"bn_rank": 0.0}, ValueError, r"^bn_rank must be positive and finite, got 0$"),
@@ -173,3 +177,91 @@ def test_data_that_cannot_be_normalised(regression):
     with pytest.raises(ValueError, match=r"^X must have a feature that varies, for batch_norm"):
         cvxnn.ReLUClassifier(**SMALL).fit(np.ones((10, 2)), np.arange(10) % 2)
     assert not cvxnn.ReLURegressor(**SMALL).__sklearn_tags__().input_tags.sparse
+
+
+AFTER = {"batch_norm": "after", "n_patterns": 25, "n_threads": 1, "tol": 1e-9}
+
+
+class TestAfterTheGate:
+    def test_program_is_a_group_lasso_of_whitened_outputs(self, regression):
+        X, y = regression
+        X, y = np.column_stack([X[:60, :3], X[:60, 0]]), y[:60]  # a feature twice
+        model = cvxnn.ReLURegressor(0.05, **AFTER, standardize=False).fit(X, y / 50)
+        ones = np.column_stack([X, np.ones(60)])
+        gates = cvxnn.sample_gates(5, 25, random_state=0)
+        columns, groups = [], []
+        for mask in cvxnn.activation_patterns(ones, gates).to_dense().T:
+            outputs = mask[:, None] * ones
+            left, values, _ = np.linalg.svd(outputs - outputs.mean(axis=0), full_matrices=False)
+            kept = left[:, values > 1e-9 * values[0]]
+            columns += [np.sqrt(60) * kept, np.ones((60, 1))]
+            groups.append(kept.shape[1] + 1)
+        result = cvxnn.solve_group_lasso(
+            np.hstack(columns), y / 50, groups, alpha=0.05, fit_intercept=True, tol=1e-9
+        )
+        assert model.n_patterns_ == len(groups)
+        assert model.objective_ == pytest.approx(result.primal, rel=1e-8)
+
+    @pytest.mark.parametrize("fit_intercept", [False, True])
+    def test_objective_is_that_of_the_network(self, regression, fit_intercept):
+        X, y = regression
+        options = {**AFTER, "fit_intercept": fit_intercept}
+        model = cvxnn.ReLURegressor(0.05, **options).fit(X, y)
+        normalised = model.batch_norm_
+        scale = y.std()
+        outputs = cvxnn.Network(
+            [normalised.layers.coefs_[0], np.eye(normalised.layers.width)],
+            [normalised.layers.intercepts_[0], np.zeros(normalised.layers.width)],
+            activation="gated_relu",
+            gates=normalised.layers.gates_,
+            gate_intercepts=normalised.layers.gate_intercepts_,
+        ).predict(X)
+        np.testing.assert_allclose(outputs.mean(axis=0), normalised.running_mean, atol=1e-10)
+        np.testing.assert_allclose(outputs.var(axis=0), normalised.running_var, rtol=1e-9)
+        parts = (normalised.gamma, normalised.beta, normalised.layers.coefs_[1] / scale)
+        value = 0.5 * np.mean((model.predict(X) - y) ** 2) / scale**2
+        value += 0.025 * sum(np.sum(part**2) for part in parts)
+        assert value == pytest.approx(model.objective_, rel=1e-9)
+        # A free intercept is cheaper than shifts.
+        assert (np.abs(normalised.beta).max() < 1e-9) == fit_intercept
+
+    def test_classes_and_folding(self, classification):
+        X, _ = classification
+        labels = np.digitize(X[:, 0], np.quantile(X[:, 0], [0.3, 0.7]))
+        for options in ({}, {"penalty": "nuclear"}):
+            options = {**AFTER, **options, "tol": 1e-4, "bn_rank": 4}
+            model = cvxnn.ReLUClassifier(0.03, **options).fit(X, labels)
+            assert model.batch_norm_.placement == "after"
+            scores = model.batch_norm_.network().predict(X)
+            np.testing.assert_allclose(scores, model.decision_function(X), atol=1e-9)
+            assert model.score(X, labels) > 0.8
+
+    def test_torch_module_predicts_in_both_modes(self, regression):
+        torch = pytest.importorskip("torch", reason="torch, several GB, is not in the extra test")
+        X, y = regression
+        model = cvxnn.ReLURegressor(0.05, **AFTER).fit(X, y)
+        module, data = model.batch_norm_.to_torch(), torch.from_numpy(X)
+        for mode in (module.eval(), module.train()):
+            got = mode(data).detach().numpy()[:, 0]
+            np.testing.assert_allclose(got, model.predict(X), rtol=1e-9)
+
+    def test_weights_are_repeated_rows(self, regression):
+        X, y = regression
+        weight = np.arange(len(y)) % 3
+        repeated = np.repeat(np.arange(len(y)), weight)
+        one = cvxnn.ReLURegressor(**AFTER).fit(X, y, weight)
+        two = cvxnn.ReLURegressor(**AFTER).fit(X[repeated], y[repeated])
+        np.testing.assert_array_equal(one.coefs_[0], two.coefs_[0])
+
+    def test_path_over_alphas(self, regression):
+        X, y = regression
+        options = {"batch_norm": "after", "n_patterns": 15, "n_threads": 1}
+        model = cvxnn.ReLURegressorCV(n_alphas=4, eps=0.1, cv=3, **options).fit(X, y)
+        same = cvxnn.ReLURegressor(model.alpha_, **options).fit(X, y)
+        np.testing.assert_allclose(model.predict(X), same.predict(X))
+        np.testing.assert_array_equal(model.batch_norm_.beta, same.batch_norm_.beta)
+
+    def test_relu_networks_have_none(self, regression):
+        message = r"^batch_norm='after' needs activation='gated_relu', got 'relu'$"
+        with pytest.raises(ValueError, match=message):
+            cvxnn.ReLURegressor(**AFTER, activation="relu").fit(*regression)

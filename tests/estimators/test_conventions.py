@@ -30,6 +30,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarn
         cvxnn.ReLUClassifier(**SMALL, gates="feature_sparse"),
         cvxnn.ReLURegressor(**SMALL, batch_norm=True),
         cvxnn.ReLUClassifier(**SMALL, batch_norm=True, bn_rank=2, fit_intercept=False),
+        cvxnn.ReLUClassifier(**SMALL, batch_norm="after"),
         cvxnn.ReLURegressorCV(**SHORT),
         cvxnn.ReLURegressorCV(**SHORT, loss="huber", selection="one_standard_error", n_jobs=2),
         cvxnn.ReLURegressorCV(**SHORT, standardize=False, scoring="r2"),

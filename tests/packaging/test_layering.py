@@ -23,7 +23,7 @@ PYTHON_LAYERS = [
     ["results", "batch_norm"],
     ["_problem"],
     ["_programs", "_designs"],
-    ["_adaptive", "_conversion", "convolution", "_fourier"],
+    ["_adaptive", "_conversion", "convolution", "_fourier", "_normalised_outputs"],
     [
         "core",
         "certificates",

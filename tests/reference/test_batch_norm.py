@@ -44,7 +44,7 @@ def fitted(X, y, alpha, *, activation="relu", **options):
 def network_objective(network, normalised, X, y, alpha):
     """The objective of a network, by its outputs and its decay of scales, shifts and outputs."""
     decay = sum(
-        np.sum(part**2) for part in (normalised.gamma, normalised.beta, normalised.coefs[1])
+        np.sum(part**2) for part in (normalised.gamma, normalised.beta, normalised.layers.coefs_[1])
     )
     return 0.5 * np.sum((network.predict(X) - y) ** 2) / len(X) + 0.5 * alpha * decay
 

@@ -39,15 +39,15 @@ class TestBatchNormNetwork:
     @KINDS
     def test_moments_and_outputs(self, kind):
         X, seen, hidden, network = make_network(kind)
-        before = X @ network.coefs[0]
+        before = X @ network.layers.coefs_[0]
         np.testing.assert_allclose(before.mean(axis=0), network.running_mean, atol=1e-12)
         np.testing.assert_allclose(before.var(axis=0), network.running_var, rtol=1e-12)
         np.testing.assert_allclose(network.gamma**2 + network.beta**2, (hidden**2).sum(axis=0))
         neurons = seen @ hidden
         opened = neurons > 0
         if kind == "gated_relu":
-            opened = X @ network.gates + network.gate_intercepts > 0
-        wanted = neurons * opened @ network.coefs[1] + network.intercept
+            opened = X @ network.layers.gates_ + network.layers.gate_intercepts_ > 0
+        wanted = neurons * opened @ network.layers.coefs_[1] + network.layers.intercepts_[1]
         folded = network.network()
         np.testing.assert_allclose(folded.predict(X)[:, None], wanted, atol=1e-11)
 
@@ -56,7 +56,7 @@ class TestBatchNormNetwork:
         X, _, _, network = make_network(kind)
         assert (network.gamma[-1], network.beta[-1]) == (0.0, 0.7)
         assert network.running_var[-1] == 1.0
-        assert network.coefs[0][:, -1].any()
+        assert network.layers.coefs_[0][:, -1].any()
         assert not network.network().coefs_[0][:, -1].any()
         assert np.isfinite(network.network().predict(X)).all()
 
@@ -79,6 +79,34 @@ class TestTorch:
         np.testing.assert_allclose(one, wanted[:1], atol=1e-10)
         trained = module.train()(data).detach().numpy()
         np.testing.assert_allclose(trained, wanted, atol=1e-10)
+
+    @pytest.mark.parametrize("n_outputs", [1, 3])
+    @KINDS
+    def test_normalised_outputs(self, torch, kind, n_outputs):
+        X, _, _, before = make_network(kind, n_outputs)
+        folded = before.network()
+        gates = {} if folded.gates_ is None else {"gates": folded.gates_}
+        weights, biases = [folded.coefs_[0], np.eye(6)], [folded.intercepts_[0], np.zeros(6)]
+        neurons = cvxnn.Network(weights, biases, activation=kind, **gates).predict(X)[:, :5]
+        layers = cvxnn.Network(
+            [folded.coefs_[0][:, :5], folded.coefs_[1][:5]],
+            [folded.intercepts_[0][:5], folded.intercepts_[1]],
+            activation=kind,
+            **{name: array[:, :5] for name, array in gates.items()},
+        )
+        moments = neurons.mean(axis=0), neurons.var(axis=0)
+        gamma, beta = np.arange(1.0, 6.0), np.arange(-2.0, 3.0)
+        network = cvxnn.BatchNormNetwork(layers, gamma, beta, *moments, placement="after")
+        normal = gamma * (neurons - moments[0]) / np.sqrt(moments[1]) + beta
+        wanted = normal @ layers.coefs_[1] + layers.intercepts_[1]
+        got = network.network().predict(X).reshape(len(X), n_outputs)
+        np.testing.assert_allclose(got, wanted, atol=1e-10)
+        module = network.to_torch()
+        for mode in (module.eval(), module.train()):
+            outputs = mode(torch.from_numpy(X)).detach().numpy()
+            np.testing.assert_allclose(outputs, wanted, atol=1e-8)
+        if kind == "relu":
+            assert type(module[2]) is torch.nn.BatchNorm1d
 
     def test_relu_is_a_plain_sequential(self, torch):
         module = make_network("relu")[-1].to_torch()
@@ -129,7 +157,7 @@ class TestClosedForm:
         assert optimum.objective == pytest.approx(0.25 + 0.5 * (up + down - 1.0), rel=1e-14)
         residual = optimum.network.predict(X) - y
         decay = sum((part**2).sum() for part in (optimum.normalised.gamma, optimum.normalised.beta))
-        decay += (optimum.normalised.coefs[1] ** 2).sum()
+        decay += (optimum.normalised.layers.coefs_[1] ** 2).sum()
         assert (residual**2).mean() / 2 + 0.25 * decay == pytest.approx(optimum.objective)
 
     def test_large_alpha_leaves_nothing(self):

@@ -9,6 +9,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from cvxnn._adaptive import AdaptiveProgram
+from cvxnn._normalised_outputs import normalised_outputs
 from cvxnn._problem import PENALTIES, Callback, make_problem
 from cvxnn._programs import ACTIVATIONS, PatternProgram
 from cvxnn._validation import (
@@ -34,14 +35,15 @@ from cvxnn.arrangements import (
     sample_gates,
 )
 from cvxnn.estimators._certified import CertifiedEstimator
-from cvxnn.estimators._columns import Columns, InputMap, Standardizer
+from cvxnn.estimators._columns import Columns, InputMap, Program, Solution, Standardizer
 from cvxnn.gate_samplers import sample_quantile_gates, sample_sparse_gates
 from cvxnn.losses import Huber
-from cvxnn.results import SPARSE_PENALTIES, SolveResult
+from cvxnn.results import SPARSE_PENALTIES
 
 Gates: TypeAlias = ArrayLike | Callable[[Samples, int, np.random.Generator], ArrayLike] | None
 
 _SAMPLERS = ("feature_sparse", "quantile")
+_PLACEMENTS = ("before", "after")  # of batch normalisation; True is the first
 _ORDER = 2  # of gates="feature_sparse"
 _STARTS = 100  # of a round of patterns="adaptive"
 
@@ -69,7 +71,7 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Certified
         gates: Gates,
         fit_intercept: bool,
         standardize: bool,
-        batch_norm: bool,
+        batch_norm: bool | str,
         bn_rank: float | None,
         tol: float,
         max_iter: int,
@@ -125,21 +127,32 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Certified
 
     def _check_batch_norm(self) -> None:
         if not isinstance(self.batch_norm, (bool, np.bool_)):
-            raise TypeError(f"batch_norm must be a bool, got {type(self.batch_norm).__name__}")
+            check_choice(self.batch_norm, "batch_norm", _PLACEMENTS)
         if self.bn_rank is not None:
-            if not self.batch_norm:
-                raise ValueError(f"bn_rank belongs to batch_norm=True, got {self.bn_rank!r}")
+            if self._placement is None:
+                raise ValueError(f"bn_rank belongs to batch_norm, got {self.bn_rank!r}")
             check_rank(self.bn_rank, "bn_rank")
-        if self.batch_norm and self.penalty in SPARSE_PENALTIES:
+        if self._placement is not None and self.penalty in SPARSE_PENALTIES:
             raise ValueError(
-                f"penalty={self.penalty!r} makes zeros of features, which batch_norm=True mixes: "
+                f"penalty={self.penalty!r} makes zeros of features, which batch_norm mixes: "
                 "take another penalty"
             )
+        if self._placement == "after" and self.activation != "gated_relu":
+            raise ValueError(
+                f"batch_norm='after' needs activation='gated_relu', got {self.activation!r}"
+            )
+
+    @property
+    def _placement(self) -> str | None:
+        """Where batch normalisation is, if anywhere."""
+        if isinstance(self.batch_norm, str):
+            return self.batch_norm
+        return "before" if self.batch_norm else None
 
     @property
     def _hidden_bias(self) -> bool:
         """Whether neurons have a bias; with batch normalisation it is its shift."""
-        return bool(self.fit_intercept or self.batch_norm)
+        return bool(self.fit_intercept or self._placement == "before")
 
     def _pattern_counts(self) -> list[int]:
         """Return the numbers of patterns to fit with, checked."""
@@ -156,8 +169,8 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Certified
             refuse_sparse(data, "X", " for activation='relu'")
         if self.patterns == "exact":
             refuse_sparse(data, "X", " for patterns='exact'")
-        if self.batch_norm:
-            refuse_sparse(data, "X", " for batch_norm=True")
+        if self._placement is not None:
+            refuse_sparse(data, "X", f" for batch_norm={self.batch_norm!r}")
         data = check_samples(data)
         return data, values, self._checked_weight(data, sample_weight)
 
@@ -211,33 +224,45 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Certified
         data = input_map.transform(X, constant_column=self._hidden_bias)
         adaptive = self.patterns == "adaptive"
         patterns = None if adaptive else self._make_patterns(data, random_state, n_patterns)
+        parts = [targets] if self._joint else targets.T
+        programs = self._programs(data, parts, weight, patterns, random_state)
+        return Columns(programs, input_map, target_map)
+
+    def _programs(
+        self,
+        data: Samples,
+        parts: Sequence[Float] | Float,
+        weight: Float,
+        patterns: PatternSet | None,
+        random_state: RandomState,
+    ) -> Sequence[Program]:
+        """Return a program for each part of the targets, over patterns or none yet."""
+        options: dict[str, Any] = {
+            "loss": self.loss,
+            "sample_weight": weight,
+            "fit_intercept": self.fit_intercept,
+            "penalty": self.penalty or "group",
+            "l1_ratio": self.l1_ratio,
+        }
+        if patterns is not None and self._placement == "after":
+            outputs = normalised_outputs(data, weight, patterns, self.bn_rank)
+            return [outputs.program(part, **options) for part in parts]
+        n_blocks = 1 if patterns is None else patterns.n_patterns
         problems = [
-            make_problem(
-                data,
-                part,
-                1 if patterns is None else patterns.n_patterns,
-                loss=self.loss,
-                sample_weight=weight,
-                weights=None,
-                fit_intercept=self.fit_intercept,
-                penalty=self.penalty or "group",
-                l1_ratio=self.l1_ratio,
-                several=True,
-            )
-            for part in ([targets] if self._joint else targets.T)
+            make_problem(data, part, n_blocks, weights=None, several=True, **options)
+            for part in parts
         ]
-        programs = [
-            PatternProgram(problem, patterns, self.activation)
-            if patterns is not None
-            else AdaptiveProgram(
+        if patterns is not None:
+            return [PatternProgram(problem, patterns, self.activation) for problem in problems]
+        return [
+            AdaptiveProgram(
                 problem, n_starts=_STARTS, random_state=random_state, n_threads=self.n_threads
             )
             for problem in problems
         ]
-        return Columns(programs, input_map, target_map)
 
     def _input_map(self, X: Samples, weight: Float) -> InputMap:
-        if self.batch_norm:
+        if self._placement == "before":
             return Whitener(X, weight, scale=self.standardize, rank=self.bn_rank)
         center = self.standardize and self.fit_intercept and not is_sparse(X)
         return Standardizer(X, weight, center=center, scale=self.standardize)
@@ -251,7 +276,7 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Certified
         warm_start: bool = False,
     ) -> None:
         """Solve all columns at one alpha and set what a fit leaves behind."""
-        last: Sequence[SolveResult] = getattr(self, "_solutions", ()) if warm_start else ()
+        last: Sequence[Solution] = getattr(self, "_solutions", ()) if warm_start else ()
         starts = columns.starts_from(last)
         results = columns.solve([alpha], starts, callback=callback, **self._settings())[0]
         if warm_start:
@@ -301,7 +326,7 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Certified
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         over_sample = self.activation == "gated_relu" and self.patterns == "sample"
-        tags.input_tags.sparse = over_sample and not self.batch_norm
+        tags.input_tags.sparse = over_sample and self._placement is None
         return tags
 
 

@@ -50,14 +50,15 @@ class ReLUClassifier(ClassifierTargets, ReLUEstimator):
     standardize : bool, default=True
         Scale inputs to unit variance, and centre them if ``fit_intercept``. Sparse inputs are
         scaled and not centred.
-    batch_norm : bool, default=False
-        Normalise each neuron's pre-activation over the samples, before its ReLU or gate, and
-        regularise scale and shift in place of hidden weights. Gates are then on whitened inputs
-        with a constant column, whose number is at most n_features; with ``standardize`` inputs are
-        scaled before. X must be dense.
+    batch_norm : bool or {'before', 'after'}, default=False
+        Batch normalisation, whose scale and shift are regularised in place of hidden weights.
+        ``before``, or True, normalises each neuron's pre-activation. Gates are then on whitened
+        inputs, n_features or fewer, and a constant column. ``after`` normalises what a neuron puts
+        out, for ``gated_relu`` and ``patterns`` other than adaptive. X must be dense.
     bn_rank : int, float or None, default=None
-        For ``batch_norm``: the number of leading principal directions of the inputs to use, at
-        most, or, between 0 and 1, the share of their variance. None is all.
+        For ``batch_norm``: the number of leading principal directions to use, at most, or, between
+        0 and 1, the share of their variance. They are of the inputs, scaled to unit variance if
+        ``standardize``, and for ``after`` of the inputs on which a gate is open. None is all.
     class_weight : dict, 'balanced' or None, default=None
         Weights of classes, by label, which multiply the weights of their samples; None is one.
         ``balanced`` gives each class the same total weight.
@@ -139,7 +140,7 @@ class ReLUClassifier(ClassifierTargets, ReLUEstimator):
         gates: Gates = None,
         fit_intercept: bool = True,
         standardize: bool = True,
-        batch_norm: bool = False,
+        batch_norm: bool | str = False,
         bn_rank: float | None = None,
         class_weight: Mapping[Any, float] | str | None = None,
         tol: float = 1e-4,

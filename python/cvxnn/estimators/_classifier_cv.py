@@ -120,7 +120,7 @@ class ReLUClassifierCV(CrossValidatedEstimator, ReLUClassifier):
         gates: Gates = None,
         fit_intercept: bool = True,
         standardize: bool = True,
-        batch_norm: bool = False,
+        batch_norm: bool | str = False,
         bn_rank: float | None = None,
         class_weight: Mapping[Any, float] | str | None = None,
         tol: float = 1e-4,

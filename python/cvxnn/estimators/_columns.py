@@ -10,6 +10,7 @@ from scipy.linalg import block_diag
 from scipy.sparse import csr_array, hstack, issparse
 
 from cvxnn._adaptive import AdaptiveProgram
+from cvxnn._normalised_outputs import NormalisedProgram, NormalisedResult
 from cvxnn._programs import PatternProgram
 from cvxnn._validation import Float, Samples
 from cvxnn._whitening import Whitener
@@ -101,6 +102,8 @@ class Standardizer:
 
 
 InputMap: TypeAlias = Standardizer | Whitener
+Program: TypeAlias = PatternProgram | AdaptiveProgram | NormalisedProgram
+Solution: TypeAlias = SolveResult | NormalisedResult
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,7 @@ class Columns:
     The inputs of the programs end in a column of ones where neurons have a bias.
     """
 
-    programs: Sequence[PatternProgram | AdaptiveProgram]
+    programs: Sequence[Program]
     input_map: InputMap
     target_map: Standardizer
 
@@ -123,9 +126,9 @@ class Columns:
     def solve(
         self,
         alphas: Sequence[float] | Float,
-        starts: Sequence[SolveResult | None],
+        starts: Sequence[Any],  # of what the programs can start from
         **settings: Any,
-    ) -> list[tuple[SolveResult, ...]]:
+    ) -> list[tuple[Solution, ...]]:
         """Return one result a column for each alpha, as far as all columns got."""
         paths = [
             program.solve(alphas, init=start, screening=True, solver="auto", **settings)
@@ -133,42 +136,57 @@ class Columns:
         ]
         return list(zip(*paths, strict=False))
 
-    def starts_from(self, results: Sequence[SolveResult]) -> Sequence[SolveResult | None]:
+    def starts_from(self, results: Sequence[Solution]) -> Sequence[Solution | None]:
         """Return earlier results to start from, or None a column unless they all fit."""
         fit = len(results) == len(self.programs) and all(
-            isinstance(program, PatternProgram) and _fits(program, result)
+            isinstance(program, PatternProgram)
+            and isinstance(result, SolveResult)
+            and _fits(program, result)
             for program, result in zip(self.programs, results, strict=True)
         )
         return results if fit else [None] * len(self.programs)
 
-    def network(self, results: Sequence[SolveResult]) -> Network:
+    def network(self, results: Sequence[Solution]) -> Network:
         """Return one network on raw inputs: neurons side by side, feeding their own outputs."""
-        hidden, output, bias, gates = self._neurons(results)
+        return self._on_raw_inputs([result.network() for result in results])
+
+    def normalised(self, results: Sequence[Solution]) -> BatchNormNetwork | None:
+        """Return the same network with its batch normalisation, None if it has none."""
+        if isinstance(self.input_map, Whitener):
+            networks = [result.network() for result in results]
+            hidden, output, bias, kind = self._side_by_side(networks)
+            return normalised_network(self.input_map, hidden, output, bias, **kind)
+        parts = [result.normalised() for result in results if isinstance(result, NormalisedResult)]
+        if not parts:
+            return None
+        return BatchNormNetwork(
+            self._on_raw_inputs([part.layers for part in parts]),
+            gamma=np.concatenate([part.gamma for part in parts]),
+            beta=np.concatenate([part.beta for part in parts]),
+            running_mean=np.concatenate([part.running_mean for part in parts]),
+            running_var=np.concatenate([part.running_var for part in parts]),
+            placement="after",
+        )
+
+    def _on_raw_inputs(self, networks: Sequence[Network]) -> Network:
+        hidden, output, bias, kind = self._side_by_side(networks)
         constant = hidden.shape[0] > self.input_map.n_columns
         weights, offsets = self.input_map.fold(hidden, constant_row=constant)
-        return Network([weights, output], [offsets, bias], **gates)
+        return Network([weights, output], [offsets, bias], **kind)
 
-    def normalised(self, results: Sequence[SolveResult]) -> BatchNormNetwork | None:
-        """Return the same network with its batch normalisation, None if it has none."""
-        if not isinstance(self.input_map, Whitener):
-            return None
-        hidden, output, bias, gates = self._neurons(results)
-        return normalised_network(self.input_map, hidden, output, bias, **gates)
-
-    def _neurons(
-        self, results: Sequence[SolveResult]
+    def _side_by_side(
+        self, networks: Sequence[Network]
     ) -> tuple[Float, Float, Float, dict[str, Any]]:
         """Return hidden weights on mapped inputs, output weights and biases, and what gates."""
-        networks = [result.network() for result in results]
         hidden = np.hstack([network.coefs_[0] for network in networks])
         output = block_diag(*[network.coefs_[1] for network in networks])
         bias = np.concatenate([network.intercepts_[1] for network in networks])
         kind: dict[str, Any] = {"activation": networks[0].activation}
         if networks[0].gates_ is not None:
-            joined = np.hstack([n.gates_ for n in networks if n.gates_ is not None])
+            gates = np.hstack([n.gates_ for n in networks if n.gates_ is not None])
             constant = hidden.shape[0] > self.input_map.n_columns
             kind["gates"], kind["gate_intercepts"] = self.input_map.fold(
-                joined, constant_row=constant
+                gates, constant_row=constant
             )
         scale, mean = self.target_map.scale, self.target_map.mean
         return hidden, output * scale, bias * scale + mean, kind

@@ -120,7 +120,7 @@ class ReLURegressorCV(CrossValidatedEstimator, ReLURegressor):
         gates: Gates = None,
         fit_intercept: bool = True,
         standardize: bool = True,
-        batch_norm: bool = False,
+        batch_norm: bool | str = False,
         bn_rank: float | None = None,
         tol: float = 1e-4,
         max_iter: int = 1000,
