@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional
 
 from cvxnn._conv_layers import ConvLayers
-from cvxnn._torch import as_tensor, check_dtype, to_linear
+from cvxnn._torch import as_tensor, check_dtype, to_linear, to_norm
 from cvxnn._validation import Float
 
 
@@ -15,6 +15,7 @@ class GatedConvolution(nn.Module):
     """Filters with fixed gates, and their max pooling, which the gates decide.
 
     ``convolution`` holds the filters, ``gates`` (of their shape) and ``gate_biases`` are buffers.
+    ``norm`` is the batch normalisation between them, None for none.
     `size` is that of the windows of max pooling, empty for the whole map; None for no max pooling.
     """
 
@@ -24,9 +25,11 @@ class GatedConvolution(nn.Module):
         gates: torch.Tensor,
         gate_biases: torch.Tensor,
         size: tuple[int, ...] | None,
+        norm: nn.Module | None,
     ) -> None:
         super().__init__()
         self.convolution = convolution
+        self.norm = norm
         self.size = size
         self.register_buffer("gates", gates)
         self.register_buffer("gate_biases", gate_biases)
@@ -35,7 +38,7 @@ class GatedConvolution(nn.Module):
         """Return the maps (n_samples, n_filters, ...)."""
         apply = functional.conv1d if self.gates.ndim == 3 else functional.conv2d
         layer: Any = self.convolution
-        maps = layer(x)
+        maps = layer(x) if self.norm is None else self.norm(layer(x))
         scores = apply(x, self.gates, self.gate_biases, layer.stride, layer.padding)
         if self.size is None:
             return maps * (scores > 0)
@@ -72,23 +75,36 @@ def _pool(network: ConvLayers) -> list[nn.Module]:
     return [getattr(nn, f"Adaptive{name}")(1) if size is None else getattr(nn, name)(size)]
 
 
-def _gated(network: ConvLayers, convolution: nn.Module, dtype: torch.dtype) -> nn.Module:
+def _gated(
+    network: ConvLayers, convolution: nn.Module, norm: nn.Module | None, dtype: torch.dtype
+) -> list[nn.Module]:
     if network.gates_ is None or network.gate_biases_ is None:
-        return convolution
+        return [convolution] if norm is None else [convolution, norm]
     gates = as_tensor(network.gates_, "gates", dtype)
     biases = as_tensor(network.gate_biases_, "gate_biases", dtype)
     size = network.pool.size or () if network.pooled_by_gates else None
-    return GatedConvolution(convolution, gates, biases, size)
+    return [GatedConvolution(convolution, gates, biases, size, norm)]
 
 
-def to_module(network: ConvLayers, dtype: Any) -> nn.Module:
-    """Return a module with the same predictions; `dtype` None is float64."""
+def to_module(
+    network: ConvLayers,
+    dtype: Any,
+    normalisation: tuple[tuple[Float, Float], tuple[Float, Float]] | None = None,
+) -> nn.Module:
+    """Return a module with the same predictions; `dtype` None is float64.
+
+    With `normalisation`, scale and shift, mean and variance, maps are normalised after the filters.
+    """
     dtype = check_dtype(dtype)
+    norm = None
+    if normalisation is not None:
+        kind = nn.BatchNorm1d if network.filters_.ndim == 3 else nn.BatchNorm2d
+        norm = to_norm(kind, *normalisation, dtype)
     layers: list[nn.Module] = []
     if network.circular:
         widths = [width for pair in reversed(network.windows.widths()) for width in pair]
         layers.append(nn.CircularPad1d(widths) if len(widths) == 2 else nn.CircularPad2d(widths))
-    layers.append(_gated(network, _convolution(network, dtype), dtype))
+    layers += _gated(network, _convolution(network, dtype), norm, dtype)
     if network.activation == "relu":
         layers.append(nn.ReLU())
     head: Float = network.head_.reshape(-1, network.n_outputs_)

@@ -48,7 +48,8 @@ class NormalisedResult(DesignResult):
 
     def network(self) -> Network:
         """Return the network with the normalisation folded into its weights."""
-        return self.normalised().network()
+        folded: Network = self.normalised().network()
+        return folded
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,10 @@ class Windows:
             for kernel, padding in zip(self.kernel, self.padding, strict=True)
         ]
 
+    def n_inputs(self, n_channels: int) -> int:
+        """Return the number of entries of a patch."""
+        return n_channels * math.prod(self.kernel)
+
     def patches(self, X: Data, *, constant: bool) -> Data:
         """Return the patches (n_samples, n_patches, n_inputs) of X (n_samples, n_channels, ...).
 

@@ -31,7 +31,7 @@ class TwoLayerNetwork(nn.Module):
         gates: torch.Tensor | None = None,
         gate_intercepts: torch.Tensor | None = None,
         skip: nn.Linear | None = None,
-        norm: nn.BatchNorm1d | None = None,
+        norm: nn.Module | None = None,
         norm_first: bool = True,
     ) -> None:
         super().__init__()
@@ -87,6 +87,19 @@ def check_dtype(dtype: Any) -> torch.dtype:
     return dtype
 
 
+def to_norm(
+    kind: Any, affine: tuple[Float, Float], moments: tuple[Float, Float], dtype: torch.dtype
+) -> nn.Module:
+    """Return batch normalisation with a scale and shift and running moments."""
+    norm = kind(len(affine[0]), eps=_EPS, dtype=dtype)
+    norm.weight = nn.Parameter(as_tensor(affine[0], "gamma", dtype))
+    norm.bias = nn.Parameter(as_tensor(affine[1], "beta", dtype))
+    norm.running_mean = as_tensor(moments[0], "running_mean", dtype)
+    norm.running_var = as_tensor(moments[1], "running_var", dtype)
+    module: nn.Module = norm
+    return module
+
+
 def to_normalised_module(
     layers: Layers,
     affine: tuple[Float, Float],
@@ -103,11 +116,7 @@ def to_normalised_module(
     bias = None if first else layers.intercepts_[0]  # the normalisation takes it away
     hidden = to_linear(layers.coefs_[0], bias, "hidden", dtype)
     output = to_linear(layers.coefs_[1], layers.intercepts_[1], "output", dtype)
-    norm = nn.BatchNorm1d(layers.width, eps=_EPS, dtype=dtype)
-    norm.weight = nn.Parameter(as_tensor(affine[0], "gamma", dtype))
-    norm.bias = nn.Parameter(as_tensor(affine[1], "beta", dtype))
-    norm.running_mean = as_tensor(moments[0], "running_mean", dtype)
-    norm.running_var = as_tensor(moments[1], "running_var", dtype)
+    norm = to_norm(nn.BatchNorm1d, affine, moments, dtype)
     if layers.gates_ is None or layers.gate_intercepts_ is None:
         inner = [norm, nn.ReLU()] if first else [nn.ReLU(), norm]
         return nn.Sequential(hidden, *inner, output).eval()

@@ -314,10 +314,3 @@ def check_share(value: float, name: str) -> float:
     if not 0.0 <= number < 1.0:
         raise ValueError(f"{name} must be in [0, 1), got {number:g}")
     return number
-
-
-def check_rank(value: float, name: str) -> float:
-    """Return a number of directions, an integer, or a share of the variance below one."""
-    if isinstance(value, (float, np.floating)):
-        return check_fraction(value, name)
-    return check_count(value, name)

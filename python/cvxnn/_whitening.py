@@ -3,11 +3,23 @@
 import numpy as np
 
 from cvxnn._threads import one_blas_thread
-from cvxnn._validation import Data, Float
+from cvxnn._validation import Data, Float, check_count, check_fraction
 
 # Relative to the largest singular value; directions below it are rounding of the data.
 _RANK = 1e-10
 _ROUNDING = 10  # units of the data's precision
+
+
+def check_bn_rank(rank: float | None, placement: str | None) -> None:
+    """Check a number of directions, an integer, or a share of the variance below one."""
+    if rank is None:
+        return
+    if placement is None:
+        raise ValueError(f"bn_rank belongs to batch_norm, got {rank!r}")
+    if isinstance(rank, (float, np.floating)):
+        check_fraction(rank, "bn_rank")
+    else:
+        check_count(rank, "bn_rank")
 
 
 class Whitener:

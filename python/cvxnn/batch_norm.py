@@ -9,12 +9,13 @@ from numpy.typing import ArrayLike
 from cvxnn._extras import import_extra
 from cvxnn._validation import Float, check_data, check_positive, check_targets
 from cvxnn._whitening import Whitener
+from cvxnn.conv_network import ConvNetwork
 from cvxnn.network import Network
 
 
 @dataclass(frozen=True)
 class BatchNormNetwork:
-    """A two-layer network with batch normalisation, in the convention of torch.
+    """A network with batch normalisation, in the convention of torch.
 
     What is normalised, t, becomes ``gamma * (t - running_mean) / sqrt(running_var) + beta``, with
     its mean and variance over the training data. They are weighted by the sample weights, and the
@@ -23,12 +24,13 @@ class BatchNormNetwork:
 
     Attributes
     ----------
-    layers : Network
-        The network without the normalisation: hidden weights, gates, output weights and biases.
+    layers : Network or ConvNetwork
+        The network without the normalisation: hidden weights or filters, gates, output weights and
+        biases.
     gamma, beta : ndarray of shape (width,), float64
         Scale and shift after the normalisation; gamma is not negative.
     running_mean, running_var : ndarray of shape (width,), float64
-        Mean and variance of what is normalised.
+        Mean and variance of what is normalised; of a filter, over samples and positions.
     placement : str
         ``before`` the ReLU or gate, of pre-activations, or ``after`` it, of outputs of neurons.
 
@@ -39,19 +41,19 @@ class BatchNormNetwork:
     M. Pilanci (2022), Demystifying batch normalization in ReLU networks, ICLR.
     """
 
-    layers: Network
+    layers: Network | ConvNetwork
     gamma: Float = field(repr=False)
     beta: Float = field(repr=False)
     running_mean: Float = field(repr=False)
     running_var: Float = field(repr=False)
     placement: str = "before"
 
-    def network(self) -> Network:
+    def network(self) -> Any:
         """Return the same network with the normalisation folded into weights and biases.
 
         Returns
         -------
-        Network
+        Network or ConvNetwork
 
         Examples
         --------
@@ -61,9 +63,11 @@ class BatchNormNetwork:
         >>> normalised.network()
         Network(activation='relu', n_features=6, width=2, n_outputs=1)
         """
-        (hidden, output), (bias, intercept) = self.layers.coefs_, self.layers.intercepts_
         scale = self.gamma / np.sqrt(self.running_var)
         shift = self.beta - self.running_mean * scale
+        if isinstance(self.layers, ConvNetwork):
+            return _folded(self.layers, scale, shift)
+        (hidden, output), (bias, intercept) = self.layers.coefs_, self.layers.intercepts_
         if self.placement == "before":
             bias = bias * scale + shift
         else:  # what neurons put out is as large as what goes in
@@ -77,7 +81,7 @@ class BatchNormNetwork:
         )
 
     def to_torch(self, dtype: Any = None) -> Any:
-        """Return a torch module with `torch.nn.BatchNorm1d`; it needs the extra ``torch``.
+        """Return a torch module with `BatchNorm1d` or `BatchNorm2d`; it needs the extra ``torch``.
 
         In evaluation mode, in which it is, its outputs are those of `network`. In training mode
         they are so on the training data as one batch, if all samples had the same weight. Training
@@ -93,7 +97,8 @@ class BatchNormNetwork:
         torch.nn.Module
             From (n_samples, n_features) to (n_samples, n_outputs). For ``relu`` it is
             ``Sequential(Linear, BatchNorm1d, ReLU, Linear)``, without a bias in the first layer;
-            gates, as buffers, are in a module of cvxnn.
+            gates, as buffers, are in a module of cvxnn. Of a `ConvNetwork` it is its module, with
+            the normalisation after the filters.
 
         Raises
         ------
@@ -109,12 +114,33 @@ class BatchNormNetwork:
         BatchNorm1d(2, eps=1e-12, momentum=0.1, affine=True, track_running_stats=True)
         """
         import_extra("torch")
+        affine, moments = (self.gamma, self.beta), (self.running_mean, self.running_var)
+        if isinstance(self.layers, ConvNetwork):
+            from cvxnn._conv_torch import to_module
+
+            return to_module(self.layers, dtype, (affine, moments)).eval()
         from cvxnn._torch import to_normalised_module
 
-        affine, moments = (self.gamma, self.beta), (self.running_mean, self.running_var)
         return to_normalised_module(
             self.layers, affine, moments, dtype, first=self.placement == "before"
         )
+
+
+def _folded(layers: ConvNetwork, scale: Float, shift: Float) -> ConvNetwork:
+    """Return the network whose filters compute ``scale * h + shift`` in place of h."""
+    return ConvNetwork(
+        layers.filters_ * scale.reshape(-1, *(1,) * (layers.filters_.ndim - 1)),
+        layers.biases_ * scale + shift,
+        layers.head_,
+        layers.intercepts_,
+        activation=layers.activation,
+        gates=layers.gates_,
+        gate_biases=layers.gate_biases_,
+        stride=layers.stride,
+        padding=layers.padding,
+        circular=layers.circular,
+        pooling=layers.pooling,
+    )
 
 
 def normalised_network(

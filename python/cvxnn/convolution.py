@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from cvxnn._designs import BlockDesign
 from cvxnn._patches import Pooling, Windows
 from cvxnn._validation import Data, Float, check_gates
+from cvxnn._whitening import Whitener
 from cvxnn.arrangements import (
     PatternSet,
     RandomState,
@@ -29,6 +30,30 @@ _WORD = 64  # patterns are packed in words of as many bits
 
 
 @dataclass(frozen=True)
+class WhitenedWindows(Windows):
+    """Windows whose patches are whitened: what filters with batch normalisation see."""
+
+    whitener: Whitener
+
+    def n_inputs(self, n_channels: int) -> int:  # noqa: ARG002  # directions are of all channels
+        """Return the number of directions."""
+        return self.whitener.n_columns
+
+    def patches(self, X: Data, *, constant: bool) -> Data:
+        """Return the whitened patches (n_samples, n_patches, n_inputs); see `Windows.patches`."""
+        raw = super().patches(X, constant=False)
+        seen = self.whitener.transform(raw.reshape(-1, raw.shape[2]), constant_column=constant)
+        return seen.reshape(len(X), raw.shape[1], -1)
+
+
+def patch_whitener(windows: Windows, X: Data, weight: Float, rank: float | None) -> Whitener:
+    """Return the whitener of all patches of weighted samples; `rank` is as for `Whitener`."""
+    patches = windows.patches(X, constant=False)
+    shares = np.repeat(weight, patches.shape[1])
+    return Whitener(patches.reshape(-1, patches.shape[2]), shares, rank=rank)
+
+
+@dataclass(frozen=True)
 class Convolution:
     """Filters at `windows`, whose maps are pooled; makes the designs of their programs.
 
@@ -41,7 +66,7 @@ class Convolution:
     n_threads: int | None
 
     def _n_inputs(self, X: Data) -> int:
-        return int(X.shape[1]) * math.prod(self.windows.kernel) + self.constant
+        return self.windows.n_inputs(int(X.shape[1])) + self.constant
 
     def _members(self, X: Data) -> NDArray[np.intp]:
         return self.pooling.windows(self.windows.positions(X.shape[2:]))

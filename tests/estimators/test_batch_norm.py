@@ -265,3 +265,82 @@ class TestAfterTheGate:
         message = r"^batch_norm='after' needs activation='gated_relu', got 'relu'$"
         with pytest.raises(ValueError, match=message):
             cvxnn.ReLURegressor(**AFTER, activation="relu").fit(*regression)
+
+
+def images(n_axes):
+    rng = np.random.default_rng(5)
+    X = rng.standard_normal((40, 2, *(6,) * n_axes)) * 3.0 + 1.0
+    return X, np.maximum(X[:, 0, 1:] - X[:, 1, :-1], 0).reshape(40, -1).mean(axis=1)
+
+
+CONV = {"batch_norm": True, "kernel_size": 2, "n_patterns": 20, "n_threads": 1, "tol": 1e-9}
+
+
+class TestConvolution:
+    @pytest.mark.parametrize("n_axes", [1, 2])
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {"activation": "relu"},
+            {"activation": "relu", "pooling": "max"},
+            {"pooling": ("mean", 2), "padding": 1},
+            {"pooling": ("max", 2), "circular": True, "fit_intercept": False},
+            {"stride": 2, "pooling": None, "bn_rank": 0.9},
+        ],
+    )
+    def test_networks_and_modules_agree(self, n_axes, options):
+        torch = pytest.importorskip("torch", reason="torch, several GB, is not in the extra test")
+        X, y = images(n_axes)
+        model = cvxnn.ConvReLURegressor(0.02, **{**CONV, "tol": 1e-4, **options}).fit(X, y)
+        normalised = model.batch_norm_
+        assert model.network_.width > 1
+        module, data = normalised.to_torch(), torch.from_numpy(X)
+        for mode in (module.eval(), module.train()):
+            got = mode(data).detach().numpy()[:, 0]
+            np.testing.assert_allclose(got, model.predict(X), atol=1e-9)
+        np.testing.assert_allclose(
+            normalised.network().predict(X), model.network_.predict(X), atol=1e-12
+        )
+
+    def test_objective_is_that_of_the_network(self):
+        X, y = images(2)
+        model = cvxnn.ConvReLURegressor(0.05, **CONV).fit(X, y)
+        normalised, scale = model.batch_norm_, y.std()
+        parts = (normalised.gamma, normalised.beta, normalised.layers.head_ / scale)
+        residual = (model.predict(X) - y) / scale
+        value = 0.5 * np.mean(residual**2) + 0.025 * sum(np.sum(part**2) for part in parts)
+        assert value == pytest.approx(model.objective_, rel=1e-8)
+
+    def test_weights_are_repeated_samples(self):
+        X, y = images(1)
+        weight = np.arange(len(y)) % 3
+        repeated = np.repeat(np.arange(len(y)), weight)
+        one = cvxnn.ConvReLURegressor(**CONV).fit(X, y, weight)
+        two = cvxnn.ConvReLURegressor(**CONV).fit(X[repeated], y[repeated])
+        np.testing.assert_array_equal(one.network_.filters_, two.network_.filters_)
+
+    def test_scale_and_shift_of_inputs_do_not_matter(self):
+        X, y = images(1)
+        one, other = (cvxnn.ConvReLURegressor(0.02, **CONV).fit(Z, y) for Z in (X, 4 * X - 2))
+        assert one.objective_ == pytest.approx(other.objective_, rel=1e-8)
+        np.testing.assert_allclose(one.predict(X), other.predict(4 * X - 2), atol=1e-4)
+
+    def test_classes(self):
+        X, y = images(2)
+        model = cvxnn.ConvReLUClassifier(0.001, **{**CONV, "tol": 1e-4}).fit(X, y > np.median(y))
+        assert model.score(X, y > np.median(y)) > 0.9
+        assert cvxnn.ConvReLURegressor(kernel_size=2).fit(X, y).batch_norm_ is None
+
+    @pytest.mark.parametrize(
+        ("options", "error", "message"),
+        [
+            ({"activation": "linear"}, ValueError, r"^batch_norm needs activation='gated_relu' or"),
+            ({"batch_norm": "before"}, TypeError, r"^batch_norm must be a bool, got str$"),
+            ({"bn_rank": 0}, ValueError, r"^bn_rank must be >= 1, got 0$"),
+            ({"bn_rank": 2, "batch_norm": False}, ValueError, r"^bn_rank belongs to batch_norm"),
+            ({"gates": np.ones((4, 3))}, ValueError, r"^gates must have shape .* = \(5, >= 1\)"),
+        ],
+    )
+    def test_bad_parameters(self, options, error, message):
+        with pytest.raises(error, match=message):
+            cvxnn.ConvReLURegressor(**{**CONV, **options}).fit(*images(1))

@@ -12,7 +12,6 @@ import pytest
 from sklearn.datasets import load_digits
 
 import cvxnn
-from cvxnn._designs import BlockDesign, design_program
 from cvxnn._whitening import Whitener
 
 _FILE = Path(__file__).parents[1] / "data" / "cnn_bn_attention.json"
@@ -128,26 +127,29 @@ def test_general_targets_have_no_closed_form():
 
 def test_convolution_with_global_pooling():
     case, arrays = CASES["bn_conv_gap"], case_arrays("bn_conv_gap")
-    size, beta = case["params"]["h"], case["params"]["beta"]
-    patches = np.lib.stride_tricks.sliding_window_view(arrays["X"], size, axis=1)
-    rows = np.ascontiguousarray(patches.reshape(-1, size))
+    size, X, y = case["params"]["h"], arrays["X"], arrays["y"]
+    rows = np.lib.stride_tricks.sliding_window_view(X, size, axis=1).reshape(-1, size)
     seen = Whitener(rows, np.ones(len(rows))).transform(rows, constant_column=True)
     patterns = cvxnn.enumerate_patterns(seen)
+    # The file sums losses and normalises to norm one over samples and positions.
+    alpha = case["params"]["beta"] / len(X) * len(rows) ** 0.5
+    model = cvxnn.ConvReLURegressor(
+        alpha,
+        kernel_size=size,
+        activation="relu",
+        batch_norm=True,
+        gates=patterns.gates,
+        tol=1e-10,
+        **AS_THEY_ARE,
+    ).fit(X[:, None], y)
     assert patterns.n_patterns == case["n_arrangements"]
-    maps = patterns.to_dense().T[:, :, None] * seen
-    n_samples, n_patches = patches.shape[:2]
-    blocks = maps.reshape(len(maps), n_samples, n_patches, -1).mean(axis=2).transpose(1, 0, 2)
-    design = BlockDesign(
-        np.ascontiguousarray(blocks.reshape(n_samples, -1)), len(maps), size + 1, (seen, patterns)
-    )
-    options = {"loss": "squared", "sample_weight": None, "fit_intercept": False}
-    program = design_program(design, arrays["y"], penalty="group", **options)
-    alpha = beta / n_samples * len(rows) ** 0.5
-    settings = {"tol": 1e-10, "max_iter": 2000, "time_limit": None, "n_threads": None}
-    result = program.solve(
-        [alpha], **settings, screening=True, solver="auto", callback=None, verbose=0
-    )[0]
-    assert n_samples * result.primal == pytest.approx(case["convex_optimum"], rel=1e-8)
+    assert model.n_patterns_ == patterns.n_patterns - 1  # without the one that is never active
+    assert len(X) * model.objective_ == pytest.approx(case["convex_optimum"], rel=1e-8)
+    normalised, residual = model.batch_norm_, model.predict(X[:, None]) - y
+    parts = (normalised.gamma, normalised.beta, normalised.layers.head_)
+    decay = sum(np.sum(part**2) for part in parts)
+    recovered = 0.5 * np.mean(residual**2) + 0.5 * alpha * decay
+    assert recovered == pytest.approx(model.objective_, rel=1e-9)
 
 
 @pytest.mark.parametrize("row", [0, 3, 7], ids=lambda row: f"row {row}")

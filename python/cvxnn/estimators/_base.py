@@ -19,13 +19,12 @@ from cvxnn._validation import (
     check_count,
     check_data,
     check_gates,
-    check_rank,
     check_samples,
     check_share,
     is_sparse,
     refuse_sparse,
 )
-from cvxnn._whitening import Whitener
+from cvxnn._whitening import Whitener, check_bn_rank
 from cvxnn.arrangements import (
     PatternSet,
     RandomState,
@@ -128,10 +127,7 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Certified
     def _check_batch_norm(self) -> None:
         if not isinstance(self.batch_norm, (bool, np.bool_)):
             check_choice(self.batch_norm, "batch_norm", _PLACEMENTS)
-        if self.bn_rank is not None:
-            if self._placement is None:
-                raise ValueError(f"bn_rank belongs to batch_norm, got {self.bn_rank!r}")
-            check_rank(self.bn_rank, "bn_rank")
+        check_bn_rank(self.bn_rank, self._placement)
         if self._placement is not None and self.penalty in SPARSE_PENALTIES:
             raise ValueError(
                 f"penalty={self.penalty!r} makes zeros of features, which batch_norm mixes: "

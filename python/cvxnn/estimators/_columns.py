@@ -160,7 +160,7 @@ class Columns:
         if not parts:
             return None
         return BatchNormNetwork(
-            self._on_raw_inputs([part.layers for part in parts]),
+            self._on_raw_inputs([p.layers for p in parts if isinstance(p.layers, Network)]),
             gamma=np.concatenate([part.gamma for part in parts]),
             beta=np.concatenate([part.beta for part in parts]),
             running_mean=np.concatenate([part.running_mean for part in parts]),

@@ -54,6 +54,13 @@ class ConvReLUClassifier(ClassifierTargets, ConvolutionalEstimator):
         output intercepts.
     standardize : bool, default=True
         Divide inputs by their root mean square.
+    batch_norm : bool, default=False
+        Batch normalisation of the maps, over samples and positions, before their activation. Scale
+        and shift are regularised in place of the filters. Gates are then on whitened patches, of
+        ``n_inputs`` directions or fewer, and a constant. Not for ``linear``.
+    bn_rank : int, float or None, default=None
+        For ``batch_norm``: the number of leading principal directions of patches to use, at most,
+        or, between 0 and 1, the share of their variance. None is all.
     class_weight : dict, 'balanced' or None, default=None
         Weights of classes, by label, which multiply the weights of their samples; None is one.
         ``balanced`` gives each class the same total weight.
@@ -76,6 +83,8 @@ class ConvReLUClassifier(ClassifierTargets, ConvolutionalEstimator):
         The labels.
     network_ : ConvNetwork
         The network on raw inputs.
+    batch_norm_ : BatchNormNetwork or None
+        The same with its batch normalisation, for ``batch_norm``.
     objective_, lower_bound_, dual_gap_ : float
         Training objective (summed over classes), a lower bound of it for every network over the
         same patterns, and their difference.
@@ -98,7 +107,9 @@ class ConvReLUClassifier(ClassifierTargets, ConvolutionalEstimator):
 
     References
     ----------
-    T. Ergen, M. Pilanci (2021), Implicit convex regularizers of CNN architectures, ICLR.
+    T. Ergen, M. Pilanci (2021), Implicit convex regularizers of CNN architectures, ICLR. For
+    ``batch_norm``: T. Ergen, A. Sahiner, B. Ozturkler, J. Pauly, M. Mardani, M. Pilanci (2022),
+    Demystifying batch normalization in ReLU networks, ICLR.
 
     Examples
     --------
@@ -126,6 +137,8 @@ class ConvReLUClassifier(ClassifierTargets, ConvolutionalEstimator):
         gates: ArrayLike | None = None,
         fit_intercept: bool = True,
         standardize: bool = True,
+        batch_norm: bool = False,
+        bn_rank: float | None = None,
         class_weight: Mapping[Any, float] | str | None = None,
         tol: float = 1e-4,
         max_iter: int = 1000,
@@ -141,6 +154,8 @@ class ConvReLUClassifier(ClassifierTargets, ConvolutionalEstimator):
             padding=padding,
             circular=circular,
             pooling=pooling,
+            batch_norm=batch_norm,
+            bn_rank=bn_rank,
             activation=activation,
             loss=loss,
             penalty=penalty,

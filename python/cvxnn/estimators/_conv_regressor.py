@@ -52,6 +52,13 @@ class ConvReLURegressor(RegressorTargets, ConvolutionalEstimator):
         output intercepts.
     standardize : bool, default=True
         Divide inputs by their root mean square, and standardise targets.
+    batch_norm : bool, default=False
+        Batch normalisation of the maps, over samples and positions, before their activation. Scale
+        and shift are regularised in place of the filters. Gates are then on whitened patches, of
+        ``n_inputs`` directions or fewer, and a constant. Not for ``linear``.
+    bn_rank : int, float or None, default=None
+        For ``batch_norm``: the number of leading principal directions of patches to use, at most,
+        or, between 0 and 1, the share of their variance. None is all.
     tol : float, default=1e-4
         Relative duality gap at which to stop.
     max_iter : int, default=1000
@@ -69,6 +76,8 @@ class ConvReLURegressor(RegressorTargets, ConvolutionalEstimator):
     ----------
     network_ : ConvNetwork
         The network on raw inputs.
+    batch_norm_ : BatchNormNetwork or None
+        The same with its batch normalisation, for ``batch_norm``.
     objective_, lower_bound_, dual_gap_ : float
         Training objective (summed over targets), a lower bound of it for every network over the
         same patterns, and their difference.
@@ -94,7 +103,9 @@ class ConvReLURegressor(RegressorTargets, ConvolutionalEstimator):
 
     References
     ----------
-    T. Ergen, M. Pilanci (2021), Implicit convex regularizers of CNN architectures, ICLR.
+    T. Ergen, M. Pilanci (2021), Implicit convex regularizers of CNN architectures, ICLR. For
+    ``batch_norm``: T. Ergen, A. Sahiner, B. Ozturkler, J. Pauly, M. Mardani, M. Pilanci (2022),
+    Demystifying batch normalization in ReLU networks, ICLR.
 
     Examples
     --------
@@ -122,6 +133,8 @@ class ConvReLURegressor(RegressorTargets, ConvolutionalEstimator):
         gates: ArrayLike | None = None,
         fit_intercept: bool = True,
         standardize: bool = True,
+        batch_norm: bool = False,
+        bn_rank: float | None = None,
         tol: float = 1e-4,
         max_iter: int = 1000,
         time_limit: float | None = None,
@@ -136,6 +149,8 @@ class ConvReLURegressor(RegressorTargets, ConvolutionalEstimator):
             padding=padding,
             circular=circular,
             pooling=pooling,
+            batch_norm=batch_norm,
+            bn_rank=bn_rank,
             activation=activation,
             loss=loss,
             penalty=penalty,

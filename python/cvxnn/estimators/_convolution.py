@@ -9,8 +9,10 @@ from cvxnn._designs import BlockDesign
 from cvxnn._fourier import fourier_design, fourier_filter
 from cvxnn._patches import PoolingChoice, Windows, check_pooling, check_windows
 from cvxnn._validation import Data, Float
+from cvxnn._whitening import Whitener, check_bn_rank
+from cvxnn.batch_norm import BatchNormNetwork
 from cvxnn.conv_network import ConvNetwork
-from cvxnn.convolution import Convolution
+from cvxnn.convolution import Convolution, WhitenedWindows, patch_whitener
 from cvxnn.estimators._tensors import Neurons, TensorEstimator
 
 
@@ -28,6 +30,8 @@ class ConvolutionalEstimator(TensorEstimator):
         padding: int | tuple[int, ...],
         circular: bool,
         pooling: PoolingChoice,
+        batch_norm: bool,
+        bn_rank: float | None,
         **shared: Any,
     ) -> None:
         super().__init__(alpha, **shared)
@@ -36,6 +40,21 @@ class ConvolutionalEstimator(TensorEstimator):
         self.padding = padding
         self.circular = circular
         self.pooling = pooling
+        self.batch_norm = batch_norm
+        self.bn_rank = bn_rank
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        if not isinstance(self.batch_norm, (bool, np.bool_)):
+            raise TypeError(f"batch_norm must be a bool, got {type(self.batch_norm).__name__}")
+        check_bn_rank(self.bn_rank, "before" if self.batch_norm else None)
+        if self.batch_norm and self.activation == "linear":
+            raise ValueError("batch_norm needs activation='gated_relu' or 'relu', got 'linear'")
+
+    def _measure(self, X: Data, weight: Float) -> None:
+        self._whitener: Whitener | None = None
+        if self.batch_norm:
+            self._whitener = patch_whitener(self._windows(), X, weight, self.bn_rank)
 
     def _windows(self) -> Windows:
         n_axes = len(self.input_shape_) - 1
@@ -65,7 +84,10 @@ class ConvolutionalEstimator(TensorEstimator):
                 )
             # A constant in each patch would only be a penalised intercept of the output.
             return Convolution(windows, pooling, False, self.n_threads).linear(X)
-        convolution = Convolution(windows, pooling, bool(self.fit_intercept), self.n_threads)
+        constant = bool(self.fit_intercept)
+        if self._whitener is not None:  # the constant is for its shift
+            windows, constant = WhitenedWindows(**vars(windows), whitener=self._whitener), True
+        convolution = Convolution(windows, pooling, constant, self.n_threads)
         gates = self.gates
         if gates is None:
             gates = convolution.gates(X, self.n_patterns, self.random_state)
@@ -85,16 +107,36 @@ class ConvolutionalEstimator(TensorEstimator):
         }
         if self._in_frequencies:
             return self._network_of_frequencies(design, neurons, options)
-        filters, biases = self._fold(neurons.hidden, neurons.input_scale)
         if self.activation == "gated_relu" and design.gates is not None:
             gates, gate_biases = self._fold(design.gates.T[neurons.owner], neurons.input_scale)
             options.update(gates=gates, gate_biases=gate_biases)
+        self.batch_norm_: BatchNormNetwork | None = None
+        if self._whitener is not None:
+            self.batch_norm_ = self._normalised(self._whitener, neurons, options)
+            folded: ConvNetwork = self.batch_norm_.network()
+            return folded
+        filters, biases = self._fold(neurons.hidden, neurons.input_scale)
         return ConvNetwork(filters, biases, neurons.output, neurons.intercept, **options)
+
+    def _normalised(
+        self, whitener: Whitener, neurons: Neurons, options: dict[str, Any]
+    ) -> BatchNormNetwork:
+        """Return the network of neurons on whitened patches, with its batch normalisation."""
+        unit, gamma = whitener.unit(neurons.hidden[:, :-1].T)
+        weights = np.vstack([unit, np.zeros(len(gamma))]).T
+        filters, offsets = self._fold(weights, neurons.input_scale)
+        biases = np.zeros(len(gamma))
+        layers = ConvNetwork(filters, biases, neurons.output, neurons.intercept, **options)
+        beta, variance = neurons.hidden[:, -1].copy(), np.ones(len(gamma))
+        return BatchNormNetwork(layers, gamma, beta, -offsets, variance)
 
     def _fold(self, vectors: Float, scale: float) -> tuple[Float, Float]:
         """Turn weights of scaled patches (m, n_inputs) into filters and biases on raw inputs."""
         shape = (self.input_shape_[0], *self._windows().kernel)
         size = int(np.prod(shape))
+        if self._whitener is not None:
+            weights, offsets = self._whitener.fold(vectors.T, constant_row=True)
+            return weights.T.reshape(-1, *shape) / scale, offsets
         filters = vectors[:, :size].reshape(-1, *shape) / scale
         constant = vectors.shape[1] > size
         return filters, vectors[:, size] if constant else np.zeros(len(vectors))

@@ -119,6 +119,9 @@ class TensorEstimator(CertifiedEstimator):
         )
         self.alpha = alpha
 
+    def _measure(self, X: Data, weight: Float) -> None:
+        """Measure what the design needs of weighted samples, if anything."""
+
     @abstractmethod
     def _design(self, X: Data) -> BlockDesign:
         """Return the design of scaled inputs."""
@@ -192,7 +195,9 @@ class TensorEstimator(CertifiedEstimator):
         )
         scale = _root_mean_square(rows, weight) if self.standardize else 1.0
         scaled = np.divide(rows, scale, dtype=rows.dtype)
-        design = self._design(scaled.reshape(-1, *self.input_shape_))
+        inputs = scaled.reshape(-1, *self.input_shape_)
+        self._measure(inputs, weight)
+        design = self._design(inputs)
         programs = [
             design_program(
                 design,
