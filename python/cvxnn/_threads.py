@@ -8,6 +8,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from cvxnn._ext import core
 from cvxnn._validation import check_count
@@ -66,7 +67,13 @@ def one_blas_thread() -> Iterator[None]:
     The limit holds for the process: those who ask for it at the same time take turns, or the last
     to leave would restore the limit of another.
     """
-    from threadpoolctl import threadpool_limits
-
-    with _blas, threadpool_limits(1, user_api="blas"):
+    with _blas, _linear_algebra().limit(limits=1, user_api="blas"):
         yield
+
+
+@functools.cache
+def _linear_algebra() -> Any:
+    """Return what sets the threads of numpy's library, which is found once: it takes a while."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
