@@ -69,7 +69,7 @@ class BlockDesign:
         return int(self.matrix.shape[1]) // (self.n_blocks * self.n_inputs)
 
 
-def _core_cones(cones: tuple[Data, PatternSet] | StackedCones) -> tuple[Data, Any]:
+def _described(cones: tuple[Data, PatternSet] | StackedCones) -> tuple[Data, Any]:
     """Return the core's description of cones."""
     if isinstance(cones, StackedCones):
         return cones.rows, cones.starts.tolist()
@@ -141,7 +141,7 @@ class DesignProgram:
             size = design.n_positions * design.n_inputs
             kind, description = "groups", list(range(0, design.matrix.shape[1] + 1, size))
         else:
-            kind, description = "pooled_relu", _core_cones(design.cones)
+            kind, description = "pooled_relu", _described(design.cones)
             shared["weights"] = np.tile(shared["weights"], 2)
         call = getattr(core, f"{function}_{kind}")
         return call(
