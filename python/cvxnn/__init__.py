@@ -32,10 +32,14 @@ from cvxnn.results import (
     PathResult,
     SolveResult,
 )
+from cvxnn.token_network import TokenNetwork
 
 if TYPE_CHECKING:
     from cvxnn import plot as plot
     from cvxnn.estimators import (
+        ConvexFNO,
+        ConvexMLPMixer,
+        ConvexSelfAttention,
         ConvReLUClassifier,
         ConvReLURegressor,
         ReLUClassifier,
@@ -54,6 +58,9 @@ __all__ = [
     "ConvReLUClassifier",
     "ConvReLURegressor",
     "ConvergenceWarning",
+    "ConvexFNO",
+    "ConvexMLPMixer",
+    "ConvexSelfAttention",
     "Decomposition",
     "GroupLassoResult",
     "Huber",
@@ -67,6 +74,7 @@ __all__ = [
     "ReLURegressor",
     "ReLURegressorCV",
     "SolveResult",
+    "TokenNetwork",
     "activation_patterns",
     "alpha_max",
     "batch_norm_closed_form",
@@ -90,6 +98,9 @@ __all__ = [
 _ESTIMATORS = (
     "ConvReLUClassifier",
     "ConvReLURegressor",
+    "ConvexFNO",
+    "ConvexMLPMixer",
+    "ConvexSelfAttention",
     "ReLUClassifier",
     "ReLUClassifierCV",
     "ReLURegressor",

@@ -25,6 +25,10 @@ _STORED = {
         *("activation", "filters", "biases", "head", "intercepts", "gates", "gate_biases"),
         *("stride", "padding", "circular", "pooling", "pooling_size"),
     },
+    "cvxnn.token_network": {
+        *("mixing", "activation", "coefs_0", "coefs_1", "intercept", "gates"),
+        *("pool_tokens", "constant_channel"),
+    },
 }
 
 

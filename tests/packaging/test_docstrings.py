@@ -41,12 +41,16 @@ CLASSES = [
     "ConvNetwork",
     "ConvReLUClassifier",
     "ConvReLURegressor",
+    "ConvexFNO",
+    "ConvexMLPMixer",
+    "ConvexSelfAttention",
     "Huber",
     "Network",
     "ReLUClassifier",
     "ReLUClassifierCV",
     "ReLURegressor",
     "ReLURegressorCV",
+    "TokenNetwork",
 ]
 METHODS = [
     f"{owner}.{name}"

@@ -15,15 +15,15 @@ PYTHON_LAYERS = [
     ["_ext"],
     ["_validation", "_files", "_extras"],
     ["_threads", "_paths", "losses"],
-    ["arrangements", "_layers", "_whitening"],
+    ["arrangements", "_layers", "_whitening", "_mixing", "_heads"],
     ["gate_samplers", "_torch", "_onnx", "_summary", "_patches"],
     ["_conv_layers"],
-    ["_conv_torch", "_conv_onnx"],
-    ["network", "conv_network"],
+    ["_conv_torch", "_conv_onnx", "_token_torch"],
+    ["network", "conv_network", "token_network"],
     ["results", "batch_norm"],
     ["_problem"],
-    ["_programs", "_designs"],
-    ["_adaptive", "_conversion", "convolution", "_fourier", "_normalised_outputs"],
+    ["_programs", "_designs", "_factors"],
+    ["_adaptive", "_conversion", "convolution", "_fourier", "_normalised_outputs", "_token_design"],
     [
         "core",
         "certificates",
@@ -37,8 +37,8 @@ PYTHON_LAYERS = [
     ["estimators._certified"],
     ["estimators._targets", "estimators._base", "estimators._tensors"],
     ["estimators._classifier", "estimators._regressor", "estimators._cross_validation"],
-    ["estimators._convolution"],
-    ["estimators._conv_classifier", "estimators._conv_regressor"],
+    ["estimators._convolution", "estimators._token_base"],
+    ["estimators._conv_classifier", "estimators._conv_regressor", "estimators._tokens"],
     ["estimators._classifier_cv", "estimators._regressor_cv"],
     ["estimators"],
     ["plot._axes"],
@@ -81,7 +81,7 @@ CPP_LAYERS = [
 ]
 
 HEAVY = {"sklearn", "matplotlib", "pandas", "scipy", "joblib", "torch", "onnx"}
-FOR_TORCH = {"_torch", "_conv_torch"}
+FOR_TORCH = {"_torch", "_conv_torch", "_token_torch"}
 MAY_BE_HEAVY = {"demo", "cli", "estimators", "plot", *FOR_TORCH}
 
 

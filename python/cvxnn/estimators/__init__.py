@@ -6,10 +6,14 @@ from cvxnn.estimators._conv_classifier import ConvReLUClassifier
 from cvxnn.estimators._conv_regressor import ConvReLURegressor
 from cvxnn.estimators._regressor import ReLURegressor
 from cvxnn.estimators._regressor_cv import ReLURegressorCV
+from cvxnn.estimators._tokens import ConvexFNO, ConvexMLPMixer, ConvexSelfAttention
 
 __all__ = [
     "ConvReLUClassifier",
     "ConvReLURegressor",
+    "ConvexFNO",
+    "ConvexMLPMixer",
+    "ConvexSelfAttention",
     "ReLUClassifier",
     "ReLUClassifierCV",
     "ReLURegressor",

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import block_diag
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
-from cvxnn._designs import BlockDesign, DesignResult, design_program
+from cvxnn._designs import design_program
 from cvxnn._problem import Callback
 from cvxnn._validation import (
     Data,
@@ -64,7 +64,7 @@ class Neurons:
     input_scale: float
 
 
-def _join(results: Sequence[DesignResult], target_map: Standardizer, scale: float) -> Neurons:
+def _join(results: Sequence[Any], target_map: Standardizer, scale: float) -> Neurons:
     """Return the neurons of programs side by side, each feeding its own outputs."""
     hidden, output, owner = zip(*(result.neurons() for result in results), strict=True)
     n_positions = output[0].shape[1]
@@ -123,12 +123,26 @@ class TensorEstimator(CertifiedEstimator):
         """Measure what the design needs of weighted samples, if anything."""
 
     @abstractmethod
-    def _design(self, X: Data) -> BlockDesign:
-        """Return the design of scaled inputs."""
+    def _design(self, X: Data) -> Any:
+        """Return the design of scaled inputs, a `BlockDesign` or what `_programs` takes for one."""
 
     @abstractmethod
-    def _network(self, design: BlockDesign, neurons: Neurons) -> TensorNetwork:
+    def _network(self, design: Any, neurons: Neurons) -> TensorNetwork:
         """Return the network on raw inputs."""
+
+    def _programs(self, design: Any, targets: Float, weight: Float) -> Sequence[Any]:
+        """Return the programs of a fit: one, or one for each output."""
+        return [
+            design_program(
+                design,
+                part,
+                penalty=self.penalty or "nuclear",  # the weight decay of the network
+                loss=self.loss,
+                sample_weight=weight,
+                fit_intercept=self.fit_intercept,
+            )
+            for part in ([targets] if self._joint else targets.T)
+        ]
 
     def _check_parameters(self) -> None:
         check_positive(self.alpha, "alpha")
@@ -198,17 +212,7 @@ class TensorEstimator(CertifiedEstimator):
         inputs = scaled.reshape(-1, *self.input_shape_)
         self._measure(inputs, weight)
         design = self._design(inputs)
-        programs = [
-            design_program(
-                design,
-                part,
-                penalty=self.penalty or "nuclear",  # the weight decay of the network
-                loss=self.loss,
-                sample_weight=weight,
-                fit_intercept=self.fit_intercept,
-            )
-            for part in ([targets] if self._joint else targets.T)
-        ]
+        programs = self._programs(design, targets, weight)
         how = {"callback": callback, "screening": True, "solver": "auto", **self._settings()}
         results = [program.solve([self.alpha], **how)[0] for program in programs]
         self.network_ = self._network(design, _join(results, target_map, scale))

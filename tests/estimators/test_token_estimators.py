@@ -1,0 +1,237 @@
+"""Estimators of tokens: targets of either kind, parameters, errors, scikit-learn's manners."""
+
+import pickle
+import re
+
+import numpy as np
+import pytest
+from sklearn.base import clone, is_classifier, is_regressor
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.model_selection import GridSearchCV, cross_val_score
+
+import cvxnn
+
+RNG = np.random.default_rng(0)
+X = RNG.standard_normal((60, 4, 3))
+Y = np.abs(X[:, :, 0]).mean(axis=1) * 5 + 3
+LABELS = np.array(["a", "b", "c"])[(X[:, 0, 0] > 0).astype(int) + (X[:, 1, 1] > 0)]
+KINDS = [cvxnn.ConvexSelfAttention, cvxnn.ConvexMLPMixer, cvxnn.ConvexFNO]
+KIND = pytest.mark.parametrize("kind", KINDS)
+SMALL = {"alpha": 0.01, "n_patterns": 4, "n_threads": 1}
+
+
+@KIND
+@pytest.mark.parametrize("solver", ["block", "factor"])
+def test_regression(kind, solver):
+    model = kind(solver=solver, **SMALL).fit(X, Y)
+    assert (model.status_, model.solver_) == ("optimal", solver)
+    assert 0 <= model.dual_gap_ <= 1e-4 * model.objective_
+    assert model.predict(X).shape == (60,)
+    assert model.score(X, Y) > 0.85
+    assert kind(solver=solver, **SMALL).fit(X, Y[:, None]).predict(X).shape == (60, 1)
+    assert is_regressor(model)
+    assert not is_classifier(model)
+    assert not hasattr(model, "predict_proba")
+    assert not hasattr(model, "decision_function")
+
+
+@KIND
+@pytest.mark.parametrize("loss", ["logistic", "softmax"])
+def test_classification(kind, loss):
+    model = kind(loss=loss, **SMALL).fit(X, LABELS)
+    assert model.score(X, LABELS) > 0.95
+    probabilities = model.predict_proba(X)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1.0)
+    np.testing.assert_array_equal(model.classes_[probabilities.argmax(axis=1)], model.predict(X))
+    assert model.decision_function(X).shape == (60, 3)
+    assert is_classifier(model)
+    assert not is_regressor(model)
+    two = kind(loss=loss, **SMALL).fit(X, LABELS == "a")
+    assert two.decision_function(X).shape == (60,)
+    assert two.score(X, LABELS == "a") > 0.95
+
+
+@KIND
+def test_outputs_of_each_token(kind):
+    targets = X[:, :, :2] ** 2
+    model = kind(pool_tokens=False, **SMALL).fit(X, targets)
+    assert model.predict(X).shape == targets.shape
+    assert 0.2 < model.score(X, targets) <= 1.0
+    one = kind(pool_tokens=False, **SMALL).fit(X, targets[:, :, 0])
+    assert one.predict(X).shape == targets.shape[:2]
+    weight = np.arange(60.0)
+    assert one.score(X, targets[:, :, 0], weight) != one.score(X, targets[:, :, 0])
+
+
+@KIND
+@pytest.mark.parametrize("activation", ["linear", "gated_relu"])
+def test_network_has_the_objective_of_the_program_and_scaling_is_folded_in(kind, activation):
+    options = {"activation": activation, "fit_intercept": False, **SMALL, "tol": 1e-6}
+    plain = kind(standardize=False, **options).fit(X, Y)
+    assert plain.network_.objective(X, Y, plain.alpha) == pytest.approx(plain.objective_, rel=1e-9)
+    scaled = kind(**options).fit(X, Y)
+    again = kind(**options).fit(1024.0 * X, Y)  # a power of two: the same bits
+    np.testing.assert_allclose(again.predict(1024.0 * X), scaled.predict(X), rtol=1e-6)
+    shifted = kind(activation=activation, **SMALL, tol=1e-6).fit(X, 10.0 * Y + 5.0)
+    fits = kind(activation=activation, **SMALL, tol=1e-6).fit(X, Y).predict(X)
+    np.testing.assert_allclose(shifted.predict(X), 10.0 * fits + 5.0, rtol=1e-3)
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("activation", ["linear", "gated_relu"])
+def test_blocks_of_channels(fit_intercept, activation):
+    model = cvxnn.ConvexFNO(
+        n_blocks=3, activation=activation, fit_intercept=fit_intercept, **SMALL
+    ).fit(X, Y)
+    kernels = model.network_.coefs_[0]
+    used = np.abs(kernels[:, :, :3]).max(axis=1) > 0
+    assert (used.sum(axis=1) <= 1).all()
+    assert used.any(axis=0).all()
+    whole = cvxnn.ConvexFNO(activation=activation, fit_intercept=fit_intercept, **SMALL).fit(X, Y)
+    if activation == "linear":  # the same gates give more patterns to blocks of fewer channels
+        assert model.objective_ >= whole.lower_bound_
+
+
+def test_relu_neurons_of_a_fourier_operator():
+    outputs = np.column_stack([Y, -Y])
+    model = cvxnn.ConvexFNO(activation="relu", **SMALL).fit(X, outputs)
+    assert model.status_ == "optimal"
+    assert model.network_.activation == "relu"
+    assert model.score(X, outputs) > 0.3
+    labels = cvxnn.ConvexFNO(activation="relu", loss="logistic", **SMALL).fit(X, LABELS)
+    assert labels.decision_function(X).shape == (60, 3)
+
+
+@KIND
+def test_float32(kind):
+    double = kind(**SMALL, tol=1e-6).fit(X, Y)
+    single = kind(**SMALL, tol=1e-6).fit(X.astype(np.float32), Y)
+    np.testing.assert_allclose(single.predict(X), double.predict(X), rtol=1e-3)
+
+
+@KIND
+def test_weights_of_samples(kind):
+    weight = np.array([2.0] * 20 + [1.0] * 20 + [0.0] * 20)
+    rows = np.r_[0:40, 0:20]
+    options = {**SMALL, "tol": 1e-7, "fit_intercept": False}
+    weighted = kind(**options).fit(X, Y, weight)
+    repeated = kind(**options).fit(X[rows], Y[rows])
+    assert weighted.objective_ == pytest.approx(repeated.objective_, rel=1e-6)
+    tokens = np.abs(X[:, :, :1])
+    weighted = kind(pool_tokens=False, **options).fit(X, tokens, weight)
+    repeated = kind(pool_tokens=False, **options).fit(X[rows], tokens[rows])
+    assert weighted.objective_ == pytest.approx(repeated.objective_, rel=1e-6)
+
+
+@KIND
+def test_one_sample_one_token_one_channel(kind):
+    assert np.isfinite(kind(**SMALL).fit(X[:1], Y[:1]).predict(X[:1])).all()
+    model = kind(n_threads=1, fit_intercept=False).fit(X[:, :1, :1], Y)
+    assert np.isfinite(model.predict(X[:, :1, :1])).all()
+    zero = kind(**SMALL).fit(np.zeros((4, 2, 2)), np.arange(4.0))
+    np.testing.assert_allclose(zero.predict(np.zeros((1, 2, 2))), 1.5, rtol=1e-3)
+
+
+@KIND
+def test_manners(kind):
+    model = kind(solver="factor", **SMALL)
+    assert clone(model).get_params() == model.get_params()
+    assert "alpha=0.01" in repr(model)
+    with pytest.raises(NotFittedError):
+        model.predict(X)
+    assert model.fit(X, Y) is model
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(again.predict(X), model.predict(X))
+    np.testing.assert_array_equal(clone(model).fit(X, Y).predict(X), model.predict(X))
+    classifier = kind(loss="logistic", **SMALL)
+    search = GridSearchCV(classifier, {"alpha": [10.0, 0.1]}, cv=2).fit(X, LABELS)
+    assert search.predict(X).shape == LABELS.shape
+    assert cross_val_score(model, X, Y, cv=2).shape == (2,)
+
+
+def test_own_gates():
+    gates = RNG.standard_normal((3, 4, 4))
+    model = cvxnn.ConvexMLPMixer(gates=gates, **SMALL).fit(X, Y)
+    assert model.n_patterns_ == 3
+    for gate in model.network_.gates_:
+        assert (np.abs(gates - gate).max(axis=(1, 2)) == 0).any()
+
+
+def test_an_unfinished_fit_warns_and_is_usable():
+    model = cvxnn.ConvexMLPMixer(max_iter=1, solver="factor", **SMALL)
+    with pytest.warns(ConvergenceWarning, match="fit ended with status 'max_iter'"):
+        model.fit(X, Y)
+    assert model.lower_bound_ < model.objective_
+    stopped = cvxnn.ConvexMLPMixer(**SMALL)
+    with pytest.warns(ConvergenceWarning, match="callback"):
+        stopped.fit(X, Y, callback=lambda info: info.iteration >= 1)
+
+
+@KIND
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"alpha": 0.0}, "alpha must be positive"),
+        ({"alpha": np.nan}, "alpha must be positive"),
+        ({"activation": "tanh"}, "activation must be one of"),
+        ({"loss": "hinge"}, "loss must be one of"),
+        ({"solver": "newton"}, "solver must be one of ['auto', 'block', 'factor'], got 'newton'"),
+        ({"n_patterns": 0}, "n_patterns must be >= 1"),
+        ({"tol": -1.0}, "tol must be positive"),
+        ({"gates": np.ones((2, 5, 7))}, "gates must have shape (any, "),
+        ({"gates": np.ones((2, 4, 4)), "activation": "linear"}, "gates belong to"),
+        ({"loss": "softmax", "pool_tokens": False}, "needs pool_tokens=True"),
+        ({"activation": "relu", "loss": "softmax"}, "activation='relu'"),
+        ({"activation": "relu", "solver": "factor"}, "activation='relu'"),
+    ],
+)
+def test_refused_parameters(kind, options, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        kind(**{**SMALL, **options}).fit(X, Y)
+
+
+@pytest.mark.parametrize("kind", KINDS[:2])
+def test_relu_needs_cones_that_are_not_there(kind):
+    with pytest.raises(ValueError, match=f"activation='relu' of {kind.__name__} is a program"):
+        kind(activation="relu").fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"n_blocks": 0}, "n_blocks must be >= 1"),
+        ({"n_blocks": 2}, "n_blocks must divide the number of channels, 3, got 2"),
+        ({"n_blocks": 3, "activation": "relu"}, "needs n_blocks=1, got 3"),
+    ],
+)
+def test_refused_blocks(options, message):
+    with pytest.raises(ValueError, match=message):
+        cvxnn.ConvexFNO(**options).fit(X, Y)
+
+
+@KIND
+@pytest.mark.parametrize(
+    ("tokens", "targets", "options", "message"),
+    [
+        (X[0], Y, {}, "X must have shape (n_samples, n_tokens, n_channels)"),
+        (np.where(X > 2, np.inf, X), Y, {}, "X contains NaN or infinity"),
+        (X, Y[:-1], {}, "inconsistent numbers of samples"),
+        (X, np.where(Y > 7, np.nan, Y), {}, "NaN"),
+        (X, Y, {"pool_tokens": False}, "for outputs of each token, got (60,)"),
+        (X, X[:, :3], {"pool_tokens": False}, "(60, 4, any) for outputs of each token"),
+        (X, X[1:], {"pool_tokens": False}, "inconsistent numbers of samples"),
+        (X, X * np.nan, {"pool_tokens": False}, "y contains NaN or infinity"),
+        (X, np.zeros(60), {"loss": "logistic"}, "y must hold at least two classes"),
+        (X, Y, {"loss": "softmax"}, "Unknown label type"),
+    ],
+)
+def test_refused_data(kind, tokens, targets, options, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        kind(**SMALL, **options).fit(tokens, targets)
+
+
+@KIND
+def test_samples_of_another_shape(kind):
+    model = kind(**SMALL).fit(X, Y)
+    with pytest.raises(ValueError, match=r"samples of shape \(4, 3\), as in fit"):
+        model.predict(X[:, :2])
