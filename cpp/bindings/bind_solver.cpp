@@ -2,6 +2,7 @@
 #include <variant>
 
 #include "bindings.hpp"
+#include "cvxnn/cone_peaks.hpp"
 #include "cvxnn/errors.hpp"
 #include "cvxnn/make_loss.hpp"
 #include "cvxnn/operators/dense.hpp"
@@ -250,10 +251,33 @@ void bind_tight_blocks(py::module_& m, const std::string& suffix, Make make) {
         "Blocks whose dual norm is at least `least`, and their gradients, one a column.");
 }
 
+template <class T, class Description, class Make>
+void bind_cone_peaks(py::module_& m, const std::string& suffix, Make make) {
+  m.def(
+      ("cone_peaks_" + suffix).c_str(),
+      [make](const CArray<T>& x, const Description& cones, const Matrix& theta, double least,
+             const Vector& weights, std::vector<Index> start_blocks, Matrix starts, bool thorough,
+             int n_threads) {
+        const auto design = make(x, cones, n_threads);
+        Control control;
+        control.check_signals = check_signals;
+        py::gil_scoped_release release;
+        const ConePeaks peaks = cone_peaks(*design, weights, theta, least,
+                                           ConeStarts{std::move(start_blocks), std::move(starts)},
+                                           thorough, n_threads, control);
+        return std::tuple(peaks.blocks, peaks.values, peaks.directions, peaks.largest, peaks.exact);
+      },
+      py::arg("x").noconvert(), py::arg("cones"), py::arg("theta"), py::arg("least"), py::kw_only(),
+      py::arg("weights"), py::arg("start_blocks"), py::arg("starts"), py::arg("thorough"),
+      py::arg("n_threads"), "See cone_peaks.hpp.");
+}
+
 template <class T>
 void bind_dtype(py::module_& m) {
   bind_tight_blocks<T, CArray<Word>>(m, "masked", masked<T>);
   bind_tight_blocks<T, CArray<Word>>(m, "relu", relu<T>);
+  bind_cone_peaks<T, CArray<Word>>(m, "relu", relu<T>);
+  bind_cone_peaks<T, PooledCones<T>>(m, "pooled_relu", pooled_relu<T>);
   bind_design<CArray<T>, CArray<Word>>(m, "masked", "words", masked<T>);
   bind_design<SparseArrays<T>, CArray<Word>>(m, "masked", "words", sparse_masked<T>);
   bind_design<CArray<T>, CArray<Word>>(m, "features", "words", by_feature<T>);

@@ -65,7 +65,7 @@ TEST_CASE("cones of their own rows are those of the same half-spaces in common r
 TEST_CASE("a cone without rows is the whole space, others beside it are not") {
   DataMatrix<double> stacked(1, 2);
   stacked << 1.0, 0.0;
-  const ActivationCones cones(map(stacked), {0, 0, 1});
+  const ActivationCones cones(map(stacked), std::vector<Index>{0, 0, 1});
   Vector a(2);
   a << -2.0, 1.0;
   Vector free = a, held = a;

@@ -6,11 +6,13 @@ An architecture is what its neurons see and what of it they put out. It gives th
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cvxnn._column_generation import NeuronProgram
 from cvxnn._ext import core
 from cvxnn._problem import Problem, make_problem, shown_log, solver_settings
 from cvxnn._threads import effective_threads
@@ -113,9 +115,6 @@ class DesignResult(Certified):
         n_active, n_inputs, n_positions, n_outputs = self.blocks.shape
         matrices = self.blocks.reshape(n_active, n_inputs, n_positions * n_outputs)
         hidden, output, owner = balanced_factors(matrices)
-        if n_positions * n_outputs == 1:  # the sign of the output weight, not of the factors
-            flip = np.sign(output)
-            hidden, output = hidden * flip, output * flip
         output = output * self.signs[owner, None]
         shape = (len(owner), n_positions, n_outputs)
         return hidden, output.reshape(shape), self.active_set[owner]
@@ -129,8 +128,20 @@ class DesignProgram:
     design: BlockDesign
 
     @property
-    def _relu(self) -> bool:
-        return self.design.cones is not None
+    def _neurons(self) -> NeuronProgram | None:
+        """Return the program over neurons where ReLU neurons feed several outputs, else None."""
+        design, problem = self.design, self.problem
+        if design.cones is None or (problem.n_outputs == 1 and design.n_positions == 1):
+            return None
+        search = partial(core.cone_peaks_pooled_relu, problem.data, _described(design.cones))
+        return NeuronProgram(problem, search, self._columns, design.n_inputs, design.n_positions)
+
+    def _columns(self, blocks: NDArray[np.int64], directions: Float) -> Float:
+        design = self.design
+        shape = (-1, design.n_blocks, design.n_positions, design.n_inputs)
+        owned = self.design.matrix.reshape(shape)[:, blocks]
+        columns: Float = np.einsum("imah,hm->ima", owned, directions)
+        return columns
 
     def _call(self, function: str, **arguments: Any) -> Any:
         """Call the core's function of this kind of design."""
@@ -150,6 +161,8 @@ class DesignProgram:
 
     def alpha_max(self, n_threads: int | None) -> float:
         """Return the smallest alpha at which every block is zero."""
+        if self._neurons is not None:
+            return self._neurons.alpha_max(effective_threads(n_threads))
         value: float = self._call("alpha_max", n_threads=effective_threads(n_threads))
         return value
 
@@ -158,8 +171,12 @@ class DesignProgram:
     ) -> list[DesignResult]:
         """Solve at each alpha, each from the one before; see `solver_settings`."""
         checked = solver_settings(verbose=verbose, **settings)
+        neurons = self._neurons
         with shown_log(verbose):
-            solutions = self._call("solve", **checked, alphas=list(alphas), init=None)
+            if neurons is not None:
+                solutions = neurons.solve(alphas, None, checked)
+            else:
+                solutions = self._call("solve", **checked, alphas=list(alphas), init=None)
         return [self._result(solution) for solution in solutions]
 
     def _result(self, solution: dict[str, Any]) -> DesignResult:
@@ -181,7 +198,12 @@ def design_program(
     design: BlockDesign, y: ArrayLike, *, penalty: str, **options: Any
 ) -> DesignProgram:
     """Check the arguments of a program over a design; see `make_problem` for the options."""
-    several = design.cones is None
+    several = design.cones is None or penalty == "nuclear"
+    if not several and design.n_positions > 1:
+        raise ValueError(
+            "penalty must be 'nuclear' for ReLU neurons that are put out at several positions, "
+            f"got {penalty!r}"
+        )
     folded = penalty == "nuclear" and design.n_positions > 1
     problem = make_problem(
         design.matrix,

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
+from cvxnn._column_generation import Atoms, NeuronProgram
 from cvxnn._ext import core
 from cvxnn._problem import Problem, make_problem, shown_log, solver_settings
 from cvxnn._threads import effective_threads
@@ -42,6 +44,20 @@ class PatternProgram:
             return "relu"
         return "features" if self._by_feature else "masked"
 
+    @property
+    def _neurons(self) -> NeuronProgram | None:
+        """Return the program over neurons where ReLU neurons feed several outputs, else None."""
+        if self.activation != "relu" or self.problem.n_outputs == 1:
+            return None
+        data = core_form(self.problem.data)
+        search = partial(core.cone_peaks_relu, data, self.patterns.words)
+        return NeuronProgram(self.problem, search, self._columns, self.patterns.n_features, 1)
+
+    def _columns(self, blocks: NDArray[np.int64], directions: Float) -> Float:
+        active = self.patterns.subset(blocks).to_dense()
+        columns: Float = active * (self.problem.data @ directions)
+        return columns[:, :, None]
+
     def _arguments(self) -> dict[str, Any]:
         arguments = self.problem.arguments()
         if self.activation == "relu":
@@ -60,6 +76,12 @@ class PatternProgram:
         checked = solver_settings(verbose=verbose, **settings)
         if self.activation == "relu":
             check_choice(checked["solver"], "solver (for activation='relu')", _SOLVERS_IN_CONES)
+        neurons = self._neurons
+        if neurons is not None:
+            start = self._starting_atoms(init)
+            with shown_log(verbose):
+                solutions = neurons.solve(alphas, start, checked)
+            return [self._result(solution) for solution in solutions]
         core_solve = getattr(core, f"solve_{self._kind}")
         with shown_log(verbose):
             solutions = core_solve(
@@ -76,6 +98,8 @@ class PatternProgram:
 
     def alpha_max(self, n_threads: int | None) -> float:
         """Return the smallest alpha at which every penalised block is zero."""
+        if self._neurons is not None:
+            return self._neurons.alpha_max(effective_threads(n_threads))
         core_alpha_max = getattr(core, f"alpha_max_{self._kind}")
         value: float = core_alpha_max(
             core_form(self.problem.data),
@@ -135,14 +159,13 @@ class PatternProgram:
 
     def in_cones(self, result: SolveResult) -> bool:
         """Whether blocks are ReLU neurons of these data: the same patterns may be of others."""
-        signs = 2.0 * self.patterns.subset(result.active_set).to_dense() - 1.0
-        margins = signs * (self.problem.data @ result.blocks.T)
+        hidden, _, owner = result.hidden_and_output()
+        signs = 2.0 * self.patterns.subset(result.active_set[owner]).to_dense() - 1.0
+        margins = signs * (self.problem.data @ hidden)
         return bool(margins.min(initial=0.0) >= -_ROUNDING * np.abs(margins).max(initial=0.0))
 
-    def _starting_point(self, init: SolveResult | None) -> Any:
-        """Return the core's starting point from an earlier result over the same patterns."""
-        if init is None:
-            return None
+    def _check_start(self, init: SolveResult) -> None:
+        """Refuse what is no earlier result over the same patterns."""
         problem, patterns = self.problem, self.patterns
         if not isinstance(init, SolveResult):
             raise TypeError(f"init must be a SolveResult, got {type(init).__name__}")
@@ -163,6 +186,23 @@ class PatternProgram:
             raise ValueError("init has an intercept, this problem has none")
         if (init.skip is not None) != problem.skip_connection:
             raise ValueError("init and this problem must agree on skip_connection")
+
+    def _starting_atoms(self, init: SolveResult | None) -> Atoms | None:
+        """Return the neurons of an earlier result over the same patterns."""
+        if init is None:
+            return None
+        self._check_start(init)
+        hidden, output, owner = init.hidden_and_output()
+        norms = np.linalg.norm(hidden, axis=0)
+        outputs = (output * norms[:, None])[:, None]
+        return Atoms(init.active_set[owner], hidden / norms, outputs)
+
+    def _starting_point(self, init: SolveResult | None) -> Any:
+        """Return the core's starting point from an earlier result over the same patterns."""
+        if init is None:
+            return None
+        self._check_start(init)
+        problem, patterns = self.problem, self.patterns
         d, c = patterns.n_features, problem.n_outputs
         dense = np.zeros((2 * patterns.n_patterns, d, c))
         active = init.active_set + np.where(init.signs > 0, 0, patterns.n_patterns)
@@ -198,7 +238,12 @@ def pattern_program(
         refuse_sparse(X, "X", " for activation='relu'")
     if options.get("penalty") == "feature":
         refuse_sparse(X, "X", " for penalty='feature'")
-    several = activation == "gated_relu"
+    several = activation == "gated_relu" or options.get("penalty") == "nuclear"
+    if not several and np.ndim(y) == 2 and np.shape(y)[1] > 1:
+        raise ValueError(
+            "several outputs with activation='relu' need penalty='nuclear', "
+            f"got {options.get('penalty')!r}"
+        )
     problem = make_problem(
         check_samples_of(X, patterns), y, patterns.n_patterns, several=several, **options
     )

@@ -155,7 +155,7 @@ def solve(
         over given patterns, without a skip connection.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         Targets; -1 and +1 for ``logistic``, ``squared_hinge`` and ``hinge``, shares of classes
-        (rows with sum one) for ``softmax``. Several outputs for ``gated_relu`` only.
+        (rows with sum one) for ``softmax``. Several for ``relu`` with ``penalty="nuclear"`` only.
     patterns : PatternSet or {'exact', 'adaptive'}
         From `activation_patterns` or `enumerate_patterns` on the same X. ``exact`` enumerates all
         patterns, for small or low-rank data. ``adaptive``, for ``relu``, generates those that
@@ -182,7 +182,8 @@ def solve(
     penalty : {'group', 'nuclear', 'columns', 'sparse_group', 'feature'}, default='group'
         Norm of a block of several outputs: the Frobenius norm; the sum of its singular values,
         which is the weight decay of a network whose neurons each feed all outputs; the sum of the
-        norms of its columns, that of one whose neurons each feed one output. ``sparse_group``, for
+        norms of its columns, that of one whose neurons each feed one output. With ``relu`` the
+        neurons of ``nuclear`` are generated: see `SolveResult.exact`. ``sparse_group``, for
         ``gated_relu``: ``(1 - l1_ratio) * ||W_p|| + l1_ratio * abs(W_p).sum()``, zeros in blocks.
         ``feature``, for ``gated_relu``: instead of patterns, the norm of each feature's weights in
         all of them, ``||W[:, j]||``; it selects features.

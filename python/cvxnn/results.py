@@ -13,6 +13,7 @@ from cvxnn.arrangements import PatternSet
 from cvxnn.network import Network
 
 _RANK = 1e-12  # relative size of a singular value that counts
+_LARGEST = 0.99  # of the largest: equal but for rounding, as the outputs of two classes are
 # They make zeros inside blocks, and even for one output are no weight decay of neurons.
 SPARSE_PENALTIES = ("sparse_group", "feature")
 
@@ -78,6 +79,9 @@ class Certified:
         The dual feasible point that gives the lower bound.
     trace : list of IterationInfo
         One entry for each evaluation of the gap inside the solver.
+    exact : bool
+        Whether the bound is a proof. It is not where a neuron of several outputs, with ReLU, was
+        searched for from many starts only: then one that was missed may let optima be lower.
     """
 
     status: str
@@ -90,6 +94,7 @@ class Certified:
     seconds: float
     theta: Float = field(repr=False)
     trace: list[IterationInfo] = field(repr=False)
+    exact: bool = field(default=True, kw_only=True)
 
     @property
     def gap_rel(self) -> float:
@@ -118,12 +123,13 @@ class SolveResult(Certified):
     ----------
     active_set : ndarray of shape (n_active,), int64
         Indices into the patterns of the non-zero blocks, ascending; for ``relu`` a pattern may have
-        two.
+        two, and with several outputs one for each of its neurons.
     signs : ndarray of shape (n_active,), int64
-        Sign of each block's output weight: 1, or for ``relu`` 1 or -1.
+        Sign of each block's output weight, of several of the first that is about the largest: 1,
+        or for ``relu`` 1 or -1.
     blocks : ndarray of shape (n_active, n_features), float64
-        Block ``blocks[j]`` belongs to pattern ``active_set[j]``. With several outputs of shape
-        (n_active, n_features, n_outputs).
+        Block ``blocks[j]`` belongs to pattern ``active_set[j]``; times its sign it adds to the fit.
+        With several outputs of shape (n_active, n_features, n_outputs), for ``relu`` of rank one.
     intercept : float or ndarray of shape (n_outputs,)
         Unpenalised output intercept, 0 if none was fitted.
     skip : ndarray of shape (n_features,) or (n_features, n_outputs), or None
@@ -173,6 +179,7 @@ class SolveResult(Certified):
         With several outputs a block becomes one neuron for each of its singular values s, with
         hidden weights ``sqrt(s) u`` and output weights ``sqrt(s) v``: their weight decay is its
         nuclear norm, the penalty for ``penalty="nuclear"``. For ``"group"`` the penalty is less.
+        For ``relu`` blocks have rank one, and hidden weights are in the pattern's cone.
         For ``"columns"`` each column becomes a neuron, and weight decay is the penalty. So it does
         for ``"sparse_group"`` and ``"feature"``, to keep their zeros; their penalties are no weight
         decay.
@@ -198,7 +205,7 @@ class SolveResult(Certified):
         >>> bool(np.isclose(net.objective(X, y, alpha=0.01), result.primal, rtol=1e-9))
         True
         """
-        hidden, output, owner = self._neurons()
+        hidden, output, owner = self.hidden_and_output()
         gated = self.activation == "gated_relu"
         n_outputs = output.shape[1]
         return Network(
@@ -212,8 +219,8 @@ class SolveResult(Certified):
             ),
         )
 
-    def _neurons(self) -> tuple[Float, Float, NDArray[np.int64]]:
-        """Hidden weights (d, m), output weights (m, c), and the block that each came from."""
+    def hidden_and_output(self) -> tuple[Float, Float, NDArray[np.int64]]:
+        """Return hidden weights (d, m), output weights (m, c), and each neuron's block."""
         if self.blocks.ndim == 2:
             scale = np.sqrt(np.linalg.norm(self.blocks, axis=1))
             shape = self.blocks.T.shape
@@ -226,7 +233,7 @@ class SolveResult(Certified):
             feeds = column[:, None] == np.arange(self.blocks.shape[2])
             return vectors / scale, scale[:, None] * feeds, owner
         hidden, output, owner = balanced_factors(self.blocks)
-        return hidden.T, output, owner
+        return hidden.T, self.signs[owner, None] * output, owner
 
     def __str__(self) -> str:
         return self._summary(f"{self.n_active} of {self.patterns.n_patterns} patterns")
@@ -295,15 +302,25 @@ class PathResult(Sequence[SolveResult]):
         return "\n".join([head, *rows])
 
 
+def output_signs(outputs: Float) -> NDArray[np.int64]:
+    """Return of output weights (m, q) the signs of the first that are about the largest."""
+    size = np.abs(outputs)
+    first = (size >= _LARGEST * size.max(axis=1, keepdims=True)).argmax(axis=1)
+    return np.where(outputs[np.arange(len(outputs)), first] < 0.0, -1, 1)
+
+
 def balanced_factors(blocks: Float) -> tuple[Float, Float, NDArray[np.int64]]:
     """Split blocks (k, p, q) by their singular values s: factors sqrt(s) u and sqrt(s) v.
 
-    Returns factors (m, p) and (m, q), and the block (m,) of each pair.
+    Returns factors (m, p) and (m, q), the latter with `output_signs` of one, and the block (m,) of
+    each pair.
     """
     left, values, right = np.linalg.svd(blocks, full_matrices=False)
     owner, rank = np.nonzero(values > _RANK * values.max(axis=1, initial=0.0, keepdims=True))
+    output = right[owner, rank]
     scale = np.sqrt(values[owner, rank])[:, None]
-    return left[owner, :, rank] * scale, right[owner, rank] * scale, owner
+    signs = output_signs(output)[:, None]
+    return left[owner, :, rank] * scale * signs, output * scale * signs, owner
 
 
 def check_one_output(result: SolveResult) -> None:
@@ -323,6 +340,7 @@ def certified_fields(solution: dict[str, Any]) -> dict[str, Any]:
     theta = solution["theta"]
     fields["theta"] = theta[:, 0] if theta.shape[1] == 1 else theta
     fields["trace"] = [IterationInfo(**info) for info in solution["trace"]]
+    fields["exact"] = solution.get("exact", True)
     return fields
 
 

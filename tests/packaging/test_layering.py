@@ -22,6 +22,7 @@ PYTHON_LAYERS = [
     ["network", "conv_network", "token_network"],
     ["results", "batch_norm"],
     ["_problem"],
+    ["_column_generation"],
     ["_programs", "_designs", "_factors"],
     ["_adaptive", "_conversion", "convolution", "_fourier", "_normalised_outputs", "_token_design"],
     [
@@ -70,7 +71,7 @@ CPP_LAYERS = [
     ["operators/pattern_design"],
     ["operators/masked", "operators/sparse_masked", "operators/dense", "operators/signed"],
     ["operators/feature"],
-    ["working_set", "pricing", "certificate", "spectra"],
+    ["working_set", "pricing", "certificate", "spectra", "cone_peaks"],
     ["quadratic_model", "feature_spectrum"],
     ["kronecker", "line_search", "sample_system"],
     ["newton_system", "fista", "interior_point", "augmented_lagrangian"],

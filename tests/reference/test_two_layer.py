@@ -73,3 +73,16 @@ def test_one_network_an_output(key, activation):
         cvxnn.solve(X, y, "exact", activation=activation, alpha=alpha, tol=1e-9).primal for y in Y.T
     )
     assert case["n"] * total == pytest.approx(case[key], rel=1e-7)
+
+
+def test_relu_neurons_with_several_outputs():
+    case, X, Y = vector_case("squared")
+    n, alpha = case["n"], case["beta"] / case["n"]
+    options = {"activation": "relu", "penalty": "nuclear", "alpha": alpha}
+    result = cvxnn.solve(X, Y, "exact", tol=1e-6, **options)
+    assert result.status == "optimal"
+    assert result.exact
+    assert n * result.primal == pytest.approx(case["vector_relu_exact"], rel=2e-6)
+    assert n * result.dual <= case["vector_relu_exact"] * (1 + 1e-8)
+    recovered = result.network().objective(X, Y, alpha=alpha)
+    assert recovered == pytest.approx(result.primal, rel=1e-8)

@@ -204,13 +204,13 @@ def _set_alphas(ax: "Axes") -> None:
 
 def _norms(path: PathResult) -> Float:
     """Return norms (n_alphas, n_blocks) of all blocks that are ever active, by pattern and sign."""
-    rows = [
-        {
-            (int(p), int(s)): float(np.linalg.norm(block))
-            for p, s, block in zip(result.active_set, result.signs, result.blocks, strict=True)
-        }
-        for result in path
-    ]
+    rows: list[dict[tuple[int, int], float]] = []
+    for result in path:
+        row: dict[tuple[int, int], float] = {}
+        for p, s, block in zip(result.active_set, result.signs, result.blocks, strict=True):
+            key = int(p), int(s)  # of ReLU neurons with several outputs there may be more
+            row[key] = row.get(key, 0.0) + float(np.linalg.norm(block))
+        rows.append(row)
     keys = sorted(set().union(*rows))
     return np.array([[row.get(key, 0.0) for key in keys] for row in rows]).reshape(len(path), -1)
 
