@@ -136,3 +136,26 @@ def test_bad_parameters(blobs, model, message):
     X, y = blobs
     with pytest.raises(ValueError, match=message):
         model.fit(X, y)
+
+
+@pytest.mark.parametrize("patterns", ["sample", "exact"])
+def test_relu_neurons_that_all_targets_share(patterns):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((40, 2))
+    Y = np.maximum(X[:, :1], 0.0) @ np.array([[1.0, -2.0]]) + 0.1 * rng.standard_normal((40, 2))
+    model = cvxnn.ReLURegressor(
+        activation="relu", penalty="nuclear", patterns=patterns, alpha=0.02, fit_intercept=False
+    ).fit(X, Y)
+    assert model.status_ == "optimal"
+    assert model.network_.activation == "relu"
+    assert model.score(X, Y) > 0.9
+
+
+def test_relu_neurons_that_all_classes_share(blobs):
+    X, y = blobs
+    model = cvxnn.ReLUClassifier(activation="relu", loss="softmax", tol=1e-3, **FAST).fit(X, y)
+    assert model.status_ == "optimal"
+    assert model.score(X, y) > 0.85
+    for options in ({"penalty": "group"}, {"patterns": "adaptive"}):
+        with pytest.raises(ValueError, match="penalty|adaptive"):
+            cvxnn.ReLUClassifier(activation="relu", loss="softmax", **options).fit(X, y)

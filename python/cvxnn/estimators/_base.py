@@ -117,11 +117,13 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Certified
             check_choice(self.penalty, "penalty", PENALTIES)
         check_share(self.l1_ratio, "l1_ratio")
         self._check_batch_norm()
-        if self._joint and self.activation != "gated_relu":
-            raise ValueError(
-                "networks that share their neurons among outputs (a penalty, or loss='softmax') "
-                f"need activation='gated_relu', got {self.activation!r}"
-            )
+        if self._joint and self.activation == "relu":
+            check_choice(self._penalty, "penalty (for activation='relu')", ("nuclear",))
+            if self.patterns == "adaptive":
+                raise ValueError(
+                    "networks that share their neurons among outputs (a penalty, or "
+                    "loss='softmax') need patterns='sample' or 'exact', got 'adaptive'"
+                )
         self._pattern_counts()
 
     def _check_batch_norm(self) -> None:
@@ -153,6 +155,12 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Certified
     def _pattern_counts(self) -> list[int]:
         """Return the numbers of patterns to fit with, checked."""
         return [check_count(self.n_patterns, "n_patterns")]
+
+    @property
+    def _penalty(self) -> str:
+        if self.penalty is not None:
+            return self.penalty
+        return "nuclear" if self._joint and self.activation == "relu" else "group"
 
     def _check_training(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None
@@ -237,7 +245,7 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Certified
             "loss": self.loss,
             "sample_weight": weight,
             "fit_intercept": self.fit_intercept,
-            "penalty": self.penalty or "group",
+            "penalty": self._penalty,
             "l1_ratio": self.l1_ratio,
         }
         if patterns is not None and self._placement == "after":

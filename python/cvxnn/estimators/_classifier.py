@@ -30,8 +30,9 @@ class ReLUClassifier(ClassifierTargets, ReLUEstimator):
     loss : {'logistic', 'softmax', 'squared_hinge', 'hinge'}, default='logistic'
         Loss. The logistic and the softmax loss give probabilities.
     penalty : {'group', 'nuclear', 'columns', 'sparse_group', 'feature'} or None, default=None
-        None fits a network for each class, and for the softmax loss is ``group``. The others fit
-        one network to all classes, by that penalty of `solve`: for ``gated_relu``, and slower.
+        None fits a network for each class, and for the softmax loss is ``group``, with ``relu``
+        ``nuclear``. The others fit one network to all classes, by that penalty of `solve`, slower:
+        for ``relu`` ``nuclear`` alone.
     l1_ratio : float, default=0.5
         Share of the entries in ``penalty="sparse_group"``, at least 0 and below 1.
     n_patterns : int, default=500

@@ -31,7 +31,7 @@ class ReLURegressor(RegressorTargets, ReLUEstimator):
         Loss, on standardised targets if ``standardize``.
     penalty : {'group', 'nuclear', 'columns', 'sparse_group', 'feature'} or None, default=None
         None fits a network for each target. The others fit one network to all targets, by that
-        penalty of `solve`: for ``gated_relu``, and slower.
+        penalty of `solve`, slower: for ``relu`` ``nuclear`` alone.
     l1_ratio : float, default=0.5
         Share of the entries in ``penalty="sparse_group"``, at least 0 and below 1.
     n_patterns : int, default=500
