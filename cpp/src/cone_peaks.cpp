@@ -11,7 +11,7 @@ namespace cvxnn {
 namespace {
 
 constexpr Index kBlocksPerPoll = 256;
-constexpr int kRandomStarts = 3;
+constexpr int kRandomStarts = 16;  // thin cones have many maxima, on their rays
 constexpr int kMaxSteps = 2000;
 constexpr double kStill = 1e-14;           // relative ascent of a step that is none
 constexpr double kLeastProjection = 1e-6;  // of what is projected: below, the rest is rounding
