@@ -157,5 +157,5 @@ def test_relu_neurons_that_all_classes_share(blobs):
     assert model.status_ == "optimal"
     assert model.score(X, y) > 0.85
     for options in ({"penalty": "group"}, {"patterns": "adaptive"}):
-        with pytest.raises(ValueError, match="penalty|adaptive"):
+        with pytest.raises(ValueError, match=r"penalty|adaptive"):
             cvxnn.ReLUClassifier(activation="relu", loss="softmax", **options).fit(X, y)

@@ -149,7 +149,7 @@ BAD = [
     ({"penalty": "l1"}, r"^penalty must be one of"),
     ({"loss": "softmax"}, r"^y must hold shares of classes"),
     ({"loss": "logistic"}, r"^y must hold -1 and \+1"),
-    ({"activation": "relu"}, r"^y must have shape \(n_samples,\)"),
+    ({"activation": "relu"}, r"^several outputs with activation='relu' need penalty='nuclear'"),
     ({"solver": "newton", "penalty": "nuclear"}, r"^solver must be 'auto' or 'fista'"),
 ]
 
