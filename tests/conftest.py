@@ -10,9 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-import cvxnn
-
+# Workers share cores, where threads that wait by spinning hold up those that have work. Read when
+# libgomp is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("MPLBACKEND", "Agg")  # pictures without a display
+
+import cvxnn
 
 
 @dataclass(frozen=True)

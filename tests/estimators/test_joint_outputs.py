@@ -125,10 +125,13 @@ def test_cross_validation(blobs):
     ("model", "message"),
     [
         (cvxnn.ReLUClassifier(penalty="l1"), "^penalty must be one of"),
-        (cvxnn.ReLUClassifier(loss="softmax", activation="relu"), "^networks that share"),
-        (cvxnn.ReLUClassifier(penalty="group", activation="relu"), "^networks that share"),
+        (
+            cvxnn.ReLUClassifier(loss="softmax", activation="relu", patterns="adaptive"),
+            "^networks that share",
+        ),
+        (cvxnn.ReLUClassifier(penalty="group", activation="relu"), "^penalty .* 'nuclear'"),
         (cvxnn.ReLURegressor(loss="softmax"), "^loss must be one of"),
-        (cvxnn.ReLUClassifier(penalty="feature", activation="relu"), "^networks that share"),
+        (cvxnn.ReLUClassifier(penalty="feature", activation="relu"), "^penalty .* 'nuclear'"),
         (cvxnn.ReLUClassifier(l1_ratio=1.0), r"^l1_ratio must be in \[0, 1\), got 1"),
     ],
 )
