@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cvxnn._designs import BlockDesign
+from cvxnn._designs import BlockDesign, StackedCones
 from cvxnn._patches import Pooling, Windows
 from cvxnn._validation import Data, Float, check_gates
 from cvxnn._whitening import Whitener
@@ -23,8 +23,9 @@ from cvxnn.arrangements import (
     unpack_words,
 )
 
-# Patches and their differences that cones are made of: a solve over more takes hours.
+# Rows of the cones of max pooling, of all patterns: more take gigabytes, and hours.
 _MOST_ROWS = 10_000_000
+_ROUNDING = 100  # units of the data's precision: by so much equal patches may differ
 
 _WORD = 64  # patterns are packed in words of as many bits
 
@@ -103,26 +104,19 @@ class Convolution:
     def relu(self, X: Data, gates: Float) -> BlockDesign:
         """Return the design of ReLU filters: as gated ones, with the cones of their patterns.
 
-        With max pooling the neurons also see the differences of the patches of a window, whose
-        signs say which is the largest.
+        With max pooling these are the cones on which the chosen patches are the largest.
         """
-        members = self._members(X)
-        if len(members) > 1:
-            raise ValueError(
-                "activation='relu' needs pooling over the whole map, 'mean' or 'max': several "
-                f"pooled positions, here {len(members)}, are for 'gated_relu' and 'linear'"
-            )
         gates = check_gates(gates, self._n_inputs(X))
+        if self.pooling.kind == "max":
+            winners, gates = self._distinct_winners(X, gates)
+            matrix = self._won(X, winners)
+            cones = self._winning_cones(X, winners, matrix)
+            return BlockDesign(matrix, gates.shape[1], gates.shape[0], cones)
         seen = self.windows.patches(X, constant=self.constant)
         rows = seen.reshape(-1, seen.shape[2])
-        if self.pooling.kind == "mean":
-            patterns = activation_patterns(rows, gates, n_threads=self.n_threads)
-            matrix = self._averaged(X, patterns)
-        else:
-            rows = _with_differences(seen)
-            patterns = activation_patterns(rows, gates, n_threads=self.n_threads)
-            matrix = self._won(X, self._winners(X, patterns.gates))
-        return BlockDesign(matrix, patterns.n_patterns, patterns.n_features, cones=(rows, patterns))
+        patterns = activation_patterns(rows, gates, n_threads=self.n_threads)
+        matrix = self._averaged(X, patterns)
+        return BlockDesign(matrix, patterns.n_patterns, patterns.n_features, (rows, patterns))
 
     def _patterns(self, X: Data, gates: Float) -> PatternSet:
         """Return the patterns of gates on all patches, from strips of them."""
@@ -186,19 +180,32 @@ class Convolution:
             np.multiply(won, (which >= 0)[..., None], out=matrix[strip])
         return matrix.reshape(len(X), -1)
 
+    def _winning_cones(self, X: Data, winners: NDArray[np.int32], won: Data) -> StackedCones:
+        """Return the cones on which members win, from their patches `won`.
 
-def _with_differences(seen: Data) -> Data:
-    """Return the rows of all patches, then of the differences of two patches of a sample."""
-    n_samples, n_patches, n_inputs = seen.shape
-    n_rows = n_samples * n_patches * (n_patches + 1) // 2
-    if n_rows > _MOST_ROWS:
-        raise ValueError(
-            f"activation='relu' with pooling='max' needs {n_rows} patches and differences of them, "
-            f"at most {_MOST_ROWS}: use 'gated_relu', or a larger stride"
-        )
-    first, second = np.triu_indices(n_patches, k=1)
-    between = seen[:, first] - seen[:, second]
-    return np.concatenate([seen.reshape(-1, n_inputs), between.reshape(-1, n_inputs)])
+        A winner scores no less than zero and than the others; where none wins, none is positive.
+        """
+        members = self._members(X)
+        n_gates, n_inputs = winners.shape[2], self._n_inputs(X)
+        n_rows = len(X) * members.size
+        if n_gates * n_rows > _MOST_ROWS:
+            raise ValueError(
+                f"activation='relu' with pooling by 'max' needs {n_gates} cones of {n_rows} rows, "
+                f"at most {_MOST_ROWS} in all: use fewer gates, a larger stride, or 'gated_relu'"
+            )
+        patches = won.reshape(len(X), n_gates, len(members), n_inputs).swapaxes(0, 1)
+        rows = np.empty((n_gates, len(X), *members.shape, n_inputs), dtype=X.dtype)
+        tiny = _ROUNDING * np.finfo(X.dtype).eps * np.abs(won).max()
+        n_maps = 2 * n_gates * n_inputs
+        for strip, seen in self.windows.strips(X, constant=self.constant, n_maps=n_maps):
+            part, best = rows[:, strip], patches[:, strip]
+            np.subtract(best[:, :, :, None], seen[:, members], out=part)
+            part[np.abs(part).max(axis=-1) <= tiny] = 0.0
+            # In place of the difference of a winner from itself, which is zero, comes its score.
+            which = winners[strip].transpose(2, 0, 1)
+            part[which[..., None] == np.arange(members.shape[1])] = best[which >= 0]
+        starts = n_rows * np.arange(n_gates + 1, dtype=np.int64)
+        return StackedCones(rows.reshape(-1, n_inputs), starts)
 
 
 def _whole_words(parts: Iterable[Data]) -> Iterator[Data]:

@@ -10,6 +10,8 @@ from sklearn.model_selection import GridSearchCV
 
 import cvxnn
 from cvxnn import ConvReLUClassifier, ConvReLURegressor
+from cvxnn._patches import Pooling, check_windows
+from cvxnn.convolution import Convolution, WhitenedWindows, patch_whitener
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.standard_normal((60, 2, 6, 5))
@@ -53,20 +55,91 @@ def test_network_has_the_objective_of_the_program(variant):
     assert model.network_.width > 0
 
 
-# ReLU neurons share nothing, and a joint program has no blocks of frequencies.
+# ReLU neurons are generated one by one, and a joint program has no blocks of frequencies.
 _APART = ("relu", "max of relu", "frequencies")
 SHARING = {name: case for name, case in VARIANTS.items() if name not in _APART}
+TWO = np.column_stack([STEPS, IMAGES[:, 1].mean(axis=(1, 2))])
 
 
 @pytest.mark.parametrize("options", SHARING.values(), ids=SHARING)
 def test_joint_outputs(options):
-    Y = np.column_stack([STEPS, IMAGES[:, 1].mean(axis=(1, 2))])
     model = ConvReLURegressor(
         0.01, tol=1e-8, penalty="nuclear", n_patterns=30, **{**options, **EXACT}
-    ).fit(IMAGES, Y)
-    objective = model.network_.objective(IMAGES, Y, 0.01)
+    ).fit(IMAGES, TWO)
+    objective = model.network_.objective(IMAGES, TWO, 0.01)
     assert objective == pytest.approx(model.objective_, rel=1e-7)
-    assert model.predict(IMAGES).shape == Y.shape
+    assert model.predict(IMAGES).shape == TWO.shape
+
+
+@pytest.mark.parametrize(
+    ("pooling", "y", "dtype"),
+    [
+        (("mean", 3), STEPS, np.float64),
+        (("max", (2, 3)), STEPS, np.float64),
+        (("max", (2, 3)), STEPS, np.float32),
+    ],
+)
+def test_relu_filters_with_several_positions(pooling, y, dtype):
+    X = IMAGES.astype(dtype)
+    model = ConvReLURegressor(0.02, activation="relu", pooling=pooling, n_patterns=6, **EXACT)
+    model.fit(X, y)
+    assert model.status_ == "optimal"
+    assert 0.0 <= model.dual_gap_ <= 1e-4 * model.objective_
+    assert model.network_.width > 0
+    objective = model.network_.objective(X, y, 0.02)
+    assert objective == pytest.approx(model.objective_, rel=1e-8 if dtype is np.float64 else 1e-4)
+
+
+@pytest.mark.parametrize("kind", ["mean", "max"])
+@pytest.mark.parametrize("several", [False, True])
+def test_relu_filters_of_one_entry_are_a_group_lasso(kind, several):
+    # Their signs are all that matters: pooled positive and pooled negative parts are the groups.
+    y = TWO if several else STEPS
+    windows = SIGNALS.reshape(60, 3, 3)
+    pooled = [getattr(np.maximum(part, 0.0), kind)(axis=2) for part in (windows, -windows)]
+    model = ConvReLURegressor(
+        0.02,
+        kernel_size=1,
+        activation="relu",
+        pooling=(kind, 3),
+        penalty="nuclear",
+        tol=1e-6,
+        **EXACT,
+    ).fit(SIGNALS, y)
+    c = y.size // 60  # a row of the lasso is an output of a sample, so that its mean is over both
+    design = np.kron(np.hstack(pooled), np.eye(c))
+    lasso = cvxnn.solve_group_lasso(design, y.ravel(), 3 * c, alpha=0.02 / c, tol=1e-9)
+    assert model.n_patterns_ == 2
+    assert model.objective_ == pytest.approx(c * lasso.primal, rel=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_gates_are_in_the_cones_of_their_winners(dtype):
+    # Equal patches are equal but for rounding once they are whitened.
+    X = (IMAGES > 0.5).astype(dtype)
+    windows = check_windows(2, 1, 0, False, 2)
+    whitener = patch_whitener(windows, X, np.ones(60), None)
+    whitened = WhitenedWindows(**vars(windows), whitener=whitener)
+    convolution = Convolution(whitened, Pooling("max", (2, 2)), True, 1)
+    design = convolution.relu(X, convolution.gates(X, 20, 0))
+    gates = convolution.gates(X, 20, 0)
+    assert design.n_blocks == 20
+    lengths = np.linalg.norm(design.cones.rows, axis=1, keepdims=True)
+    rows = np.divide(design.cones.rows, lengths, where=lengths > 0, out=0 * design.cones.rows)
+    for p, gate in enumerate(gates.T):
+        cone = rows[design.cones.starts[p] : design.cones.starts[p + 1]]
+        assert (cone @ gate).min() >= -1e-5
+        assert (cone @ -gate).min() < -0.1
+    assert (lengths == 0).any()
+
+
+def test_softmax_of_relu_filters():
+    model = ConvReLUClassifier(0.01, loss="softmax", activation="relu", n_patterns=6, **EXACT)
+    model.fit(IMAGES, THREE)
+    assert (model.status_, model.network_.n_outputs_) == ("optimal", 3)
+    shares = np.eye(3)[THREE]
+    objective = model.network_.objective(IMAGES, shares, 0.01, loss="softmax")
+    assert objective == pytest.approx(model.objective_, rel=1e-8)
 
 
 def test_scale_of_inputs_and_targets_is_undone(variant):
@@ -246,8 +319,8 @@ def test_callback_and_limits():
         ({"padding": 1, "circular": True}, "circular=True wraps around"),
         ({"pooling": "median"}, "pooling must be one of"),
         ({"pooling": ("mean", 6)}, "pooling must have windows of at most the size of a map"),
-        ({"activation": "relu", "pooling": None}, "'relu' needs pooling over the whole map"),
-        ({"activation": "relu", "penalty": "nuclear"}, "need activation='gated_relu' or 'linear'"),
+        ({"activation": "relu", "penalty": "group"}, r"penalty \(for activation='relu'\) must be"),
+        ({"activation": "relu", "penalty": "columns"}, r"penalty \(for activation='relu'\) must"),
         ({"activation": "linear", "pooling": "max"}, "'max' needs activation='gated_relu'"),
         ({"activation": "linear", "gates": np.ones((18, 2))}, "gates belong to"),
         ({"gates": np.ones((18, 2))}, r"gates must have shape .* = \(19, >= 1\)"),
@@ -259,10 +332,11 @@ def test_bad_parameters(options, message):
         ConvReLURegressor(**options).fit(IMAGES, STEPS)
 
 
-def test_too_many_differences():
-    X = RNG.standard_normal((100, 1, 600))
-    with pytest.raises(ValueError, match="needs 18030000 patches and differences"):
-        ConvReLURegressor(kernel_size=1, activation="relu", pooling="max").fit(X, X[:, 0, 0])
+def test_too_many_rows_of_cones(monkeypatch):
+    monkeypatch.setattr("cvxnn.convolution._MOST_ROWS", 719)
+    model = ConvReLURegressor(activation="relu", pooling="max", gates=np.eye(19)[:, :1])
+    with pytest.raises(ValueError, match="needs 1 cones of 720 rows, at most 719"):
+        model.fit(IMAGES, STEPS)
 
 
 @pytest.mark.parametrize(

@@ -75,9 +75,10 @@ def test_max_of_relu_maps():
     case = ARCHITECTURES["cnn_maxpool_relu_scalar"]
     X, y = signals("cnn_maxpool_relu_scalar")
     options = {"kernel_size": 2, "pooling": "max", "gates": all_gates(X, 2, differences=True)}
-    check(fitted(X, y, 0.1, activation="relu", **options), X, y, case["convex_optimum"])
+    relu = fitted(X, y, 0.1, activation="relu", **options)
+    check(relu, X, y, case["convex_optimum"])
     gated = fitted(X, y, 0.1, **options)
-    assert gated.n_patterns_ == case["n_patterns"]
+    assert gated.n_patterns_ == relu.n_patterns_ == case["n_patterns"]
     check(gated, X, y, case["same_patterns_without_constraints"])
 
 
@@ -124,6 +125,20 @@ def test_several_outputs_share_filters():
         X, Y, 1.000001 * case["gated6_beta_max"], kernel_size=2, gates=gates, penalty="nuclear"
     )
     assert largest.network_.width == 0
+
+
+@pytest.mark.parametrize(
+    ("pooling", "several", "optimum"),
+    [("mean", True, 2.28058863), (None, False, 0.2922655), (("max", 1), False, 0.2922655)],
+    ids=["outputs", "positions", "windows of one"],
+)
+def test_relu_filters_with_several_outputs_or_positions(pooling, several, optimum):
+    X, Y = signals("cnn_gap_vector", "Y")
+    y = Y if several else Y[:, 0]
+    options = {"kernel_size": 2, "gates": all_gates(X, 2), "pooling": pooling}
+    model = fitted(X, y, 0.2, tol=1e-5, activation="relu", penalty="nuclear", **options)
+    check(model, X, y, optimum, rel=2e-5)
+    assert model.exact_
 
 
 def test_dense_head():

@@ -107,6 +107,7 @@ class CertifiedEstimator(BaseEstimator, ABC):
         self.objective_ = sum(result.primal for result in results)
         self.lower_bound_ = sum(result.dual for result in results)
         self.dual_gap_ = self.objective_ - self.lower_bound_
+        self.exact_ = all(result.exact for result in results)
         unfinished = [result.status for result in results if result.status != "optimal"]
         self.status_ = unfinished[0] if unfinished else "optimal"
         if unfinished:

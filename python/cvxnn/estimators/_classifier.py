@@ -94,6 +94,9 @@ class ReLUClassifier(ClassifierTargets, ReLUEstimator):
     objective_, lower_bound_, dual_gap_ : float
         Training objective (summed over classes), a lower bound of it for every network over the
         same patterns, and their difference.
+    exact_ : bool
+        Whether the bound is a proof; it may not be for ``relu`` with a penalty or the softmax loss,
+        see `SolveResult`.
     status_ : str
         ``optimal``, or why the solver stopped before.
     n_patterns_ : int

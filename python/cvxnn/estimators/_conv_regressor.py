@@ -34,13 +34,13 @@ class ConvReLURegressor(RegressorTargets, ConvolutionalEstimator):
         ``("max", (2, 4))``, with output weights for each; None has output weights for each
         position.
     activation : {'gated_relu', 'relu', 'linear'}, default='gated_relu'
-        Kind of the neurons. ``relu`` needs pooling over the whole map; ``linear`` has no ``max``.
+        Kind of the neurons. ``linear`` has no ``max``.
     loss : {'squared', 'huber'} or Huber, default='squared'
         Loss, on standardised targets if ``standardize``.
     penalty : {'group', 'nuclear', 'columns'} or None, default=None
         None fits a network for each target. The others fit one network to all targets, by that
-        penalty of `solve`, for ``gated_relu`` and ``linear``; ``nuclear`` is the weight decay of
-        the network.
+        penalty of `solve`; ``nuclear`` is the weight decay of the network, and the only one for
+        ``relu``.
     n_patterns : int, default=100
         Number of gates to sample; distinct patterns may be fewer.
     gates : array-like of shape (n_inputs, n_gates) or None, default=None
@@ -81,6 +81,9 @@ class ConvReLURegressor(RegressorTargets, ConvolutionalEstimator):
     objective_, lower_bound_, dual_gap_ : float
         Training objective (summed over targets), a lower bound of it for every network over the
         same patterns, and their difference.
+    exact_ : bool
+        Whether the bound is a proof. It may not be for ``relu`` with several pooled positions or
+        outputs of a network, whose neurons are searched for from many starts.
     status_ : str
         ``optimal``, or why the solver stopped before.
     n_patterns_ : int
@@ -99,7 +102,8 @@ class ConvReLURegressor(RegressorTargets, ConvolutionalEstimator):
     ``1/n`` times that of the paper at ``beta = n * alpha``, with the mean for a pooled map.
 
     Memory is that of the design: ``n_samples * n_patterns * n_positions * n_inputs`` numbers, of
-    the dtype of X; for ``relu`` also of all patches, and with ``max`` of all differences of two.
+    the dtype of X; for ``relu`` also of all patches, with ``max`` for each pattern. Tolerances far
+    below 1e-5 take long for ``relu`` with several positions or outputs.
 
     References
     ----------

@@ -88,6 +88,8 @@ class ReLURegressor(RegressorTargets, ReLUEstimator):
     objective_, lower_bound_, dual_gap_ : float
         Training objective on the standardised problem (summed over targets), a lower bound of it
         for every network over the same patterns, and their difference.
+    exact_ : bool
+        Whether the bound is a proof; it may not be for ``relu`` with a penalty, see `SolveResult`.
     status_ : str
         ``optimal``, or why the solver stopped before.
     n_patterns_ : int

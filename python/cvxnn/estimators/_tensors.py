@@ -150,11 +150,8 @@ class TensorEstimator(CertifiedEstimator):
         self._check_loss()
         if self.penalty is not None:
             check_choice(self.penalty, "penalty", _PENALTIES)
-        if self._joint and self.activation == "relu":
-            raise ValueError(
-                "networks that share their neurons among outputs (a penalty, or loss='softmax') "
-                "need activation='gated_relu' or 'linear', got 'relu'"
-            )
+            if self.activation == "relu":
+                check_choice(self.penalty, "penalty (for activation='relu')", ("nuclear",))
         if self.gates is not None and self.activation == "linear":
             raise ValueError("gates belong to activation='gated_relu' or 'relu', got 'linear'")
         check_count(self.n_patterns, "n_patterns")
