@@ -27,13 +27,13 @@ def case_arrays(name):
     return arrays
 
 
-def fitted(X, y, alpha, *, activation="relu", **options):
+def fitted(X, y, alpha, *, activation="relu", tol=1e-10, **options):
     model = cvxnn.ReLURegressor(
         alpha,
         activation=activation,
         patterns="exact",
         batch_norm=True,
-        tol=1e-10,
+        tol=tol,
         **AS_THEY_ARE,
         **options,
     )
@@ -68,13 +68,21 @@ def test_scalar(key, power, rank, n_patterns):
     assert recovered == pytest.approx(model.objective_, rel=1e-9)
 
 
-def test_several_outputs_of_gated_networks():
+@pytest.mark.parametrize(
+    ("activation", "key", "tol", "rel"),
+    [
+        ("gated_relu", "gated_all_nuclear", 1e-10, 1e-6),
+        ("relu", "constrained_nuclear_lower_bound", 1e-5, 2e-5),
+    ],
+)
+def test_several_outputs(activation, key, tol, rel):
     case, arrays = CASES["bn_vector"], case_arrays("bn_vector")
     X, Y = arrays["X"], arrays["Y"]
     alpha = case["params"]["beta"] / 5**0.5
-    model = fitted(X, Y, alpha, activation="gated_relu", penalty="nuclear")
+    model = fitted(X, Y, alpha, activation=activation, penalty="nuclear", tol=tol)
     assert model.n_patterns_ == case["n_arrangements"]
-    assert 5 * model.objective_ == pytest.approx(case["gated_all_nuclear"], rel=1e-6)
+    assert 5 * model.objective_ == pytest.approx(case[key], rel=rel)
+    assert 5 * model.lower_bound_ == pytest.approx(case[key], rel=rel)
     recovered = network_objective(model.network_, model.batch_norm_, X, Y, alpha)
     assert recovered == pytest.approx(model.objective_, rel=1e-8)
 
