@@ -6,6 +6,7 @@ for outputs of each token samples times tokens (Sahiner et al. 2022, Unraveling 
 duality, ICML, sections 3-5).
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any, ClassVar
@@ -49,8 +50,13 @@ class Mixing(ABC):
 
     @property
     @abstractmethod
+    def score_shape(self) -> tuple[int, ...]:
+        """Shape of the scores of one neuron: their layout without its axis."""
+
+    @property
     def n_scores(self) -> int:
         """Number of scores of one neuron."""
+        return math.prod(self.score_shape)
 
     @abstractmethod
     def scores(self, weights: Float) -> Float:
@@ -67,6 +73,13 @@ class Mixing(ABC):
     @abstractmethod
     def collect(self, scores: Float) -> Float:
         """Apply the adjoint of `scores`."""
+
+    def seen(self) -> Float:
+        """Return what a neuron sees, (n_scores, n_inputs): its scores are ``seen() @ w``."""
+        shape = self.weight_shape(self.n_tokens, self.n_channels)
+        units = np.eye(math.prod(shape)).reshape(-1, *shape)
+        rows = np.moveaxis(self.scores(units), self.neuron_axis, -1)
+        return np.ascontiguousarray(rows.reshape(self.n_scores, -1))
 
     def parts(self, n_neurons: int) -> Iterator[slice]:
         """Yield the neurons in parts whose scores fit into memory."""
@@ -135,9 +148,9 @@ class SelfAttention(Mixing):
         return self.n_channels
 
     @property
-    def n_scores(self) -> int:
-        """Number of pairs of tokens."""
-        return self.n_samples * self.n_tokens**2
+    def score_shape(self) -> tuple[int, ...]:
+        """Pairs of tokens."""
+        return self.n_samples, self.n_tokens, self.n_tokens
 
     def _against(self, rows: Float, other: Float) -> Float:
         """Multiply (n, a, m, k) by (n, k, l) on the last axis."""
@@ -194,9 +207,9 @@ class MLPMixer(Mixing):
         return self.n_channels
 
     @property
-    def n_scores(self) -> int:
-        """Number of entries of the data."""
-        return self.n_samples * self.n_tokens * self.n_channels
+    def score_shape(self) -> tuple[int, ...]:
+        """Entries of the data."""
+        return self.n_samples, self.n_tokens, self.n_channels
 
     def scores(self, weights: Float) -> Float:
         """Return W_1 X."""
@@ -247,9 +260,15 @@ class FourierOperator(Mixing):
         return 1
 
     @property
-    def n_scores(self) -> int:
-        """Number of tokens of all samples."""
-        return self.n_samples * self.n_tokens
+    def score_shape(self) -> tuple[int, ...]:
+        """Tokens of all samples."""
+        return self.n_tokens, self.n_samples
+
+    def seen(self) -> Float:
+        """Return the rows of circ(X): copies of tokens, where transforms would round."""
+        steps = np.arange(self.n_tokens)
+        rows = self.tokens[:, (steps[:, None] - steps) % self.n_tokens].swapaxes(0, 1)
+        return np.ascontiguousarray(rows.reshape(self.n_scores, -1))
 
     def scores(self, weights: Float) -> Float:
         """Return the convolutions, summed over channels."""

@@ -7,11 +7,13 @@ from numpy.typing import NDArray
 
 from cvxnn._designs import BlockDesign
 from cvxnn._heads import FormedMaps
-from cvxnn._mixing import FourierOperator, Mixing
+from cvxnn._mixing import Mixing
 from cvxnn._validation import Float
 from cvxnn.arrangements import PatternSet, activation_patterns
 
 LARGEST_DESIGN = 2**31  # bytes
+
+_SMALLER = "tokens of fewer channels (a projection) or fewer tokens (pooling)"
 
 
 @dataclass(frozen=True)
@@ -113,8 +115,7 @@ class TokenDesign:
             raise ValueError(
                 f"the design of {self.n_rows} rows and {self.n_blocks} blocks of {self.n_inputs} x "
                 f"{self.n_positions} takes {self.nbytes / 2**30:.3g} GiB, at most "
-                f"{LARGEST_DESIGN / 2**30:.3g} are formed: {other}fewer patterns, tokens of fewer "
-                "channels (a projection) or fewer tokens (pooling)"
+                f"{LARGEST_DESIGN / 2**30:.3g} are formed: {other}fewer patterns, {_SMALLER}"
             )
         matrix = np.empty((self.n_rows, self.n_blocks, self.n_positions, self.n_inputs))
         for block in range(self.n_blocks):
@@ -142,6 +143,7 @@ def token_design(
     may have neurons of some `channels` each, (n_sets, n_used).
     """
     if activation == "relu":
+        assert gates is not None
         return _relu_design(mixing, gates)
     if gates is None:
         return TokenDesign(mixing, 1 if channels is None else len(channels), channels=channels)
@@ -170,20 +172,19 @@ def _distinct_masks(mixing: Mixing, gates: Float) -> tuple[NDArray[np.bool_], ND
     return masks.take(kept, axis=mixing.neuron_axis), kept
 
 
-def _relu_design(mixing: Mixing, gates: Float | None) -> TokenDesign:
+def _relu_design(mixing: Mixing, gates: Float) -> TokenDesign:
     """Return the design of ReLU neurons, whose blocks are cones, over the patterns of gates."""
-    assert isinstance(mixing, FourierOperator)
-    assert gates is not None
-    seen = circulant(mixing.tokens)
-    patterns = activation_patterns(seen, gates.reshape(len(gates), -1).T)
-    masks = patterns.to_dense().reshape(mixing.n_samples, mixing.n_tokens, -1).transpose(1, 2, 0)
+    n_inputs = gates[0].size
+    nbytes = 8 * mixing.n_scores * n_inputs
+    if nbytes > LARGEST_DESIGN:
+        raise ValueError(
+            f"activation='relu' forms what its neurons see, {mixing.n_scores} rows of {n_inputs}: "
+            f"{nbytes / 2**30:.3g} GiB, at most {LARGEST_DESIGN / 2**30:.3g} are formed: use "
+            f"activation='gated_relu', {_SMALLER}"
+        )
+    seen = mixing.seen()
+    patterns = activation_patterns(seen, gates.reshape(-1, n_inputs).T)
+    masks = patterns.to_dense().reshape(*mixing.score_shape, -1)
+    masks = np.ascontiguousarray(np.moveaxis(masks, -1, mixing.neuron_axis))
     kept = patterns.gates.T.reshape(-1, *gates.shape[1:])
     return TokenDesign(mixing, len(kept), masks, kept, cones=(seen, patterns))
-
-
-def circulant(tokens: Float) -> Float:
-    """Return ``circ(X)[(i, t), (k, r)] = X_i[(t - k) mod s, r]`` of tokens (n, s, d)."""
-    n, s, d = tokens.shape
-    steps = np.arange(s)
-    rows = tokens[:, (steps[:, None] - steps) % s]
-    return np.ascontiguousarray(rows.reshape(n * s, s * d))

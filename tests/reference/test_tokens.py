@@ -17,35 +17,47 @@ ESTIMATORS = {
     "fno": cvxnn.ConvexFNO,
 }
 KINDS = {"sa": "self_attention", "mixer": "mlp_mixer", "fno": "fno"}
+ACTIVATIONS = {"linear": "linear", "gated": "gated_relu", "relu": "relu"}
 LINEAR = ["sa_linear", "sa_linear_mean_pooled", "mixer_linear", "fno_linear"]
 GATES = {"sa_gated": "H", "mixer_gated": "Hm", "fno_gated": "h"}
+RELU = ["sa_relu", "mixer_relu", "fno_relu"]
 # Where the factors of L-BFGS get to in float64; blocks reach 1e-9.
 TOL = {"block": 1e-9, "factor": 1e-7}
 
 
+def mixing(name, tokens, *, pooled):
+    return MIXINGS[KINDS[name.split("_")[0]]](tokens, pooled=pooled)
+
+
 def arrays(name):
-    """Return tokens, targets and gates of a case."""
+    """Return tokens, targets and gates of a case, for ReLU one of each pattern."""
     found = architecture_arrays(name)
-    gates = found[GATES[name]].reshape(4, 2, 2) if name in GATES else None
-    return found["X"], found["Y"], gates
+    tokens, gates = found["X"], None
+    if name in GATES:
+        gates = found[GATES[name]].reshape(4, 2, 2)
+    if name in RELU:
+        patterns = cvxnn.enumerate_patterns(mixing(name, tokens, pooled=False).seen())
+        assert patterns.n_patterns == ARCHITECTURES[name]["n_arrangements"]
+        gates = patterns.gates.T.reshape(-1, 2, tokens.shape[2])
+    return tokens, found["Y"], gates
 
 
 def fitted(name, solver, **options):
-    """Fit the program of the paper; return the model, its data, the rows and the strength."""
+    """Fit the program of the paper; return the model, its data and the number of rows."""
     X, Y, gates = arrays(name)
     n_rows = Y.size // Y.shape[-1]
-    model = ESTIMATORS[name.split("_")[0]](
-        ARCHITECTURES[name]["params"]["beta"] / n_rows,
-        activation="linear" if gates is None else "gated_relu",
-        gates=gates,
-        solver=solver,
-        pool_tokens=Y.ndim == 2,
-        fit_intercept=False,
-        standardize=False,
-        tol=TOL[solver],
-        n_threads=1,
-        **options,
-    ).fit(X, Y)
+    settings = {
+        "activation": ACTIVATIONS[name.split("_")[1]],
+        "gates": gates,
+        "solver": solver,
+        "pool_tokens": Y.ndim == 2,
+        "fit_intercept": False,
+        "standardize": False,
+        "tol": TOL[solver],
+        "n_threads": 1,
+    }
+    alpha = ARCHITECTURES[name]["params"]["beta"] / n_rows
+    model = ESTIMATORS[name.split("_")[0]](alpha, **settings | options).fit(X, Y)
     return model, X, Y, n_rows
 
 
@@ -66,6 +78,20 @@ def test_optimum(name, solver):
     recovered = model.network_.objective(X, Y, model.alpha)
     assert recovered == pytest.approx(model.objective_, rel=1e-9)
     assert model.predict(X).shape == Y.shape
+
+
+@pytest.mark.parametrize("name", RELU)
+def test_relu_heads(name):
+    model, X, Y, n_rows = fitted(name, "block", tol=1e-5)
+    optimum = ARCHITECTURES[name]["nonconvex_best"]
+    assert optimum == pytest.approx(ARCHITECTURES[name]["sdp_lower_bound"], rel=1e-6)
+    assert model.status_ == "optimal"
+    assert n_rows * model.objective_ == pytest.approx(optimum, rel=2e-5)
+    assert n_rows * model.lower_bound_ == pytest.approx(optimum, rel=2e-5)
+    assert model.exact_ == (name == "fno_relu")  # two hidden weights: the search is exact
+    network = model.network_
+    assert (network.activation, network.gates_) == ("relu", None)
+    assert network.objective(X, Y, model.alpha) == pytest.approx(model.objective_, rel=1e-8)
 
 
 @pytest.mark.parametrize("solver", ["block", "factor"])
@@ -107,7 +133,7 @@ def linear_programs(name):
     """Return the programs over blocks and over factors, the rows and the beta of a case."""
     X, Y, _ = arrays(name)
     n_rows = Y.size // 2
-    design = token_design(MIXINGS[KINDS[name.split("_")[0]]](X, pooled=Y.ndim == 2), "linear")
+    design = token_design(mixing(name, X, pooled=Y.ndim == 2), "linear")
     targets = Y.reshape(n_rows, -1)
     options = {"loss": "squared", "sample_weight": None, "fit_intercept": False}
     block = design_program(design.block_design(), targets, penalty="nuclear", **options)

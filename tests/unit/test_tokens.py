@@ -12,7 +12,7 @@ from cvxnn._factors import FactorProgram
 from cvxnn._heads import FormedMaps, Heads
 from cvxnn._mixing import MIXINGS
 from cvxnn._problem import make_problem
-from cvxnn._token_design import circulant, token_design
+from cvxnn._token_design import token_design
 
 N, S, D = 5, 4, 3
 RNG = np.random.default_rng(0)
@@ -52,7 +52,8 @@ def map_by_hand(kind, x, weight, gate):
             return x @ w @ x.T
         if kind == "mlp_mixer":
             return w @ x
-        return circulant(x[None]) @ w.reshape(-1, 1)
+        circulant = [np.roll(x[::-1], t + 1, axis=0).ravel() for t in range(S)]
+        return np.stack(circulant) @ w.reshape(-1, 1)
 
     active = np.where(scores(gate) > 0, scores(weight), 0.0)
     return active @ x if kind == "self_attention" else active
@@ -106,13 +107,19 @@ class TestMaps:
         np.testing.assert_allclose(mixing.adjoint(maps, masks, owner), back, rtol=1e-12)
         np.testing.assert_array_equal(mixing.active(weights), masks)
 
+    @MIXING
+    def test_scores_are_products_with_what_neurons_see(self, kind):
+        mixing = MIXINGS[kind](X, pooled=True)
+        weights = RNG.standard_normal((2, *mixing.weight_shape(S, D)))
+        scores = np.moveaxis(mixing.scores(weights), mixing.neuron_axis, 0)
+        assert scores.shape == (2, *mixing.score_shape)
+        products = weights.reshape(2, -1) @ mixing.seen().T
+        np.testing.assert_allclose(scores.reshape(2, -1), products, atol=1e-13)
+
     def test_a_circular_convolution_is_a_product_in_fourier_space(self):
         kernel = RNG.standard_normal((S, D))
         spectra = np.fft.fft(X, axis=1) * np.fft.fft(kernel, axis=0)
         wanted = np.fft.ifft(spectra, axis=1).real.sum(axis=2)
-        rows = circulant(X)
-        assert rows.shape == (N * S, S * D)
-        np.testing.assert_allclose((rows @ kernel.ravel()).reshape(N, S), wanted, atol=1e-13)
         scores = MIXINGS["fno"](X, pooled=False).scores(kernel[None])
         np.testing.assert_allclose(scores[:, 0].T, wanted, atol=1e-13)
 
@@ -144,6 +151,23 @@ class TestDesign:
             )
         model = cvxnn.ConvexSelfAttention(activation="linear", fit_intercept=False)
         assert model.fit(X, np.arange(N)).solver_ == "factor"
+
+    @MIXING
+    def test_relu_blocks_are_cones_of_what_neurons_see(self, kind):
+        mixing = MIXINGS[kind](X, pooled=False)
+        gates = RNG.standard_normal((3, *mixing.weight_shape(S, D)))
+        design = token_design(mixing, "relu", gates)
+        rows, patterns = design.cones
+        np.testing.assert_array_equal(design.masks, mixing.active(design.gates))
+        np.testing.assert_array_equal(patterns.to_dense(), rows @ gates.reshape(3, -1).T > 0)
+
+    @MIXING
+    def test_what_too_many_relu_neurons_see_is_refused(self, kind, monkeypatch):
+        mixing = MIXINGS[kind](X, pooled=True)
+        gates = RNG.standard_normal((3, *mixing.weight_shape(S, D)))
+        monkeypatch.setattr(_token_design, "LARGEST_DESIGN", 8 * mixing.seen().size - 1)
+        with pytest.raises(ValueError, match=f"neurons see, {mixing.n_scores} rows of"):
+            token_design(mixing, "relu", gates)
 
 
 def problem(design, y, loss="squared", fit_intercept=False):

@@ -90,11 +90,6 @@ class TokenEstimator(RegressorTargets, ClassifierTargets, TensorEstimator):
         kind = ClassifierTargets if self._classifies else RegressorTargets
         return kind._target_options
 
-    @property
-    def _joint(self) -> bool:
-        # ReLU neurons of several outputs have no projection: each output gets its own.
-        return self.activation != "relu"
-
     def _weight_shape(self, n_tokens: int, n_channels: int) -> tuple[int, int]:
         return MIXINGS[self._mixing].weight_shape(n_tokens, n_channels)
 
@@ -107,17 +102,10 @@ class TokenEstimator(RegressorTargets, ClassifierTargets, TensorEstimator):
         check_choice(self.solver, "solver", _SOLVERS)
         if self._classifies and not self.pool_tokens:
             raise ValueError(f"loss={self.loss!r} needs pool_tokens=True: labels are of samples")
-        if self.activation != "relu":
-            return
-        if self._mixing != "fno":
+        if self.activation == "relu" and self.solver == "factor":
             raise ValueError(
-                f"activation='relu' of {type(self).__name__} is a program with a nuclear norm in "
-                "cones, which no solver here has: use activation='gated_relu'"
-            )
-        if self.solver == "factor" or self.loss == "softmax":
-            raise ValueError(
-                "activation='relu' fits each output by itself, with solver='block' or 'auto' and "
-                f"loss='squared' or 'logistic', got {self.solver!r} and {self.loss!r}"
+                "solver must be 'auto' or 'block' for activation='relu', whose heads stay in the "
+                "cones of their patterns, got 'factor'"
             )
 
     def _check_training(
@@ -185,9 +173,7 @@ class TokenEstimator(RegressorTargets, ClassifierTargets, TensorEstimator):
         self.solver_ = self._chosen_solver(design, targets.shape[1])
         if self.solver_ == "block":
             blocks = design.block_design()
-            penalty = "nuclear" if self._joint else "group"
-            parts = [targets] if self._joint else targets.T
-            return [design_program(blocks, part, penalty=penalty, **options) for part in parts]
+            return [design_program(blocks, targets, penalty="nuclear", **options)]
         maps = design.formed() if design.fits else design
         rows = design.mixing.tokens.reshape(design.n_rows, -1)
         problem = make_problem(

@@ -20,8 +20,8 @@ class ConvexSelfAttention(TokenEstimator):
     ----------
     alpha : float, default=0.003
         Regularisation strength. With ``standardize`` it is relative to scaled inputs and targets.
-    activation : {'gated_relu', 'linear'}, default='gated_relu'
-        Kind of the heads; 'relu' is refused, its cones have no solver here.
+    activation : {'gated_relu', 'linear', 'relu'}, default='gated_relu'
+        Kind of the heads; ``relu`` generates them one by one, and takes longer.
     loss : {'squared', 'logistic', 'softmax'}, default='squared'
         Loss; the logistic one fits several classes one against the rest, by one network.
     n_patterns : int, default=20
@@ -33,6 +33,7 @@ class ConvexSelfAttention(TokenEstimator):
     solver : {'auto', 'block', 'factor'}, default='auto'
         ``block`` solves the convex program by first-order steps on blocks, ``factor`` trains heads
         and adds some until the bound proves them optimal, for large blocks. The same optimum.
+        ``relu`` has no ``factor``.
     fit_intercept : bool, default=True
         Append a constant channel to the tokens, and use a free output intercept.
     standardize : bool, default=True
@@ -58,6 +59,9 @@ class ConvexSelfAttention(TokenEstimator):
     objective_, lower_bound_, dual_gap_ : float
         Training objective on the standardised problem, a lower bound of it for every network over
         the same patterns, and their difference.
+    exact_ : bool
+        Whether the bound is a proof. It may not be for ``relu``, whose heads are searched for from
+        many starts.
     status_ : str
         ``optimal``, or why the solver stopped before.
     solver_ : str
@@ -106,8 +110,8 @@ class ConvexMLPMixer(TokenEstimator):
     ----------
     alpha : float, default=0.003
         Regularisation strength. With ``standardize`` it is relative to scaled inputs and targets.
-    activation : {'gated_relu', 'linear'}, default='gated_relu'
-        Kind of the heads; 'relu' is refused, its cones have no solver here.
+    activation : {'gated_relu', 'linear', 'relu'}, default='gated_relu'
+        Kind of the heads; ``relu`` generates them one by one, and takes longer.
     loss : {'squared', 'logistic', 'softmax'}, default='squared'
         Loss; the logistic one fits several classes one against the rest, by one network.
     n_patterns : int, default=20
@@ -119,6 +123,7 @@ class ConvexMLPMixer(TokenEstimator):
     solver : {'auto', 'block', 'factor'}, default='auto'
         ``block`` solves the convex program by first-order steps on blocks, ``factor`` trains heads
         and adds some until the bound proves them optimal, for large blocks. The same optimum.
+        ``relu`` has no ``factor``.
     fit_intercept : bool, default=True
         Append a constant channel to the tokens, and use a free output intercept.
     standardize : bool, default=True
@@ -144,6 +149,9 @@ class ConvexMLPMixer(TokenEstimator):
     objective_, lower_bound_, dual_gap_ : float
         Training objective on the standardised problem, a lower bound of it for every network over
         the same patterns, and their difference.
+    exact_ : bool
+        Whether the bound is a proof. It may not be for ``relu``, whose heads are searched for from
+        many starts.
     status_ : str
         ``optimal``, or why the solver stopped before.
     solver_ : str
@@ -194,8 +202,9 @@ class ConvexFNO(TokenEstimator):
         Regularisation strength. With ``standardize`` it is relative to scaled inputs and targets.
     n_blocks : int, default=1
         Number of blocks of channels with neurons of their own; it divides the number of channels.
+        One for ``relu``.
     activation : {'gated_relu', 'linear', 'relu'}, default='gated_relu'
-        Kind of the neurons; ``relu`` fits each output by itself.
+        Kind of the neurons; ``relu`` generates them one by one where there are several outputs.
     loss : {'squared', 'logistic', 'softmax'}, default='squared'
         Loss; the logistic one fits several classes one against the rest, by one network.
     n_patterns : int, default=20
@@ -207,6 +216,7 @@ class ConvexFNO(TokenEstimator):
     solver : {'auto', 'block', 'factor'}, default='auto'
         ``block`` solves the convex program by first-order steps on blocks, ``factor`` trains heads
         and adds some until the bound proves them optimal, for large blocks. The same optimum.
+        ``relu`` has no ``factor``.
     fit_intercept : bool, default=True
         Append a constant channel to the tokens, and use a free output intercept.
     standardize : bool, default=True
@@ -232,6 +242,9 @@ class ConvexFNO(TokenEstimator):
     objective_, lower_bound_, dual_gap_ : float
         Training objective on the standardised problem, a lower bound of it for every network over
         the same patterns, and their difference.
+    exact_ : bool
+        Whether the bound is a proof. It may not be for ``relu`` with several outputs, whose neurons
+        are searched for from many starts.
     status_ : str
         ``optimal``, or why the solver stopped before.
     solver_ : str
