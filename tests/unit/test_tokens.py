@@ -145,12 +145,11 @@ class TestDesign:
         monkeypatch.setattr(_token_design, "LARGEST_DESIGN", design.nbytes - 1)
         with pytest.raises(ValueError, match=re.escape("5 rows and 1 blocks of 9 x 3 takes")):
             design.block_design()
+        options = {"activation": "linear", "fit_intercept": False, "n_threads": 1}
         with pytest.raises(ValueError, match="use solver='factor', fewer patterns"):
-            cvxnn.ConvexSelfAttention(activation="linear", solver="block", fit_intercept=False).fit(
-                X, np.arange(N)
-            )
-        model = cvxnn.ConvexSelfAttention(activation="linear", fit_intercept=False)
-        assert model.fit(X, np.arange(N)).solver_ == "factor"
+            cvxnn.ConvexSelfAttention(solver="block", **options).fit(X, np.arange(N))
+        model = cvxnn.ConvexSelfAttention(alpha=1.0, **options).fit(X, np.arange(N))
+        assert model.solver_ == "factor"
 
     @MIXING
     def test_relu_blocks_are_cones_of_what_neurons_see(self, kind):
@@ -263,9 +262,9 @@ class TestFactors:
             assert 0 <= result.gap == result.primal - result.dual
 
     def test_it_says_when_rounding_stops_it(self):
-        design = designs("self_attention", True)[1]
+        design = designs("fno", True)[1]
         program = FactorProgram(problem(design, RNG.standard_normal((N, 2))), design)
-        result = program.solve([0.01 * program.alpha_max()], **{**SOLVE, "tol": 1e-15})[0]
+        result = program.solve([0.1 * program.alpha_max()], **{**SOLVE, "tol": 1e-15})[0]
         assert result.status == "stalled"
         assert result.gap_rel < 1e-5
 
