@@ -129,9 +129,9 @@ def test_cross_validation(blobs):
             cvxnn.ReLUClassifier(loss="softmax", activation="relu", patterns="adaptive"),
             "^networks that share",
         ),
-        (cvxnn.ReLUClassifier(penalty="group", activation="relu"), "^penalty .* 'nuclear'"),
+        (cvxnn.ReLUClassifier(penalty="group", activation="relu"), "^penalty .*'nuclear'"),
         (cvxnn.ReLURegressor(loss="softmax"), "^loss must be one of"),
-        (cvxnn.ReLUClassifier(penalty="feature", activation="relu"), "^penalty .* 'nuclear'"),
+        (cvxnn.ReLUClassifier(penalty="feature", activation="relu"), "^penalty .*'nuclear'"),
         (cvxnn.ReLUClassifier(l1_ratio=1.0), r"^l1_ratio must be in \[0, 1\), got 1"),
     ],
 )
