@@ -18,6 +18,7 @@ import numpy as np
 from cvxnn._ext import core
 from cvxnn._heads import Coordinates, FormedMaps, Heads, Index, Maps
 from cvxnn._problem import Problem, shown_log, solver_settings
+from cvxnn._threads import blas_threads
 from cvxnn._validation import Float
 from cvxnn.results import Certified, IterationInfo
 
@@ -89,7 +90,7 @@ class FactorProgram:
         checked = solver_settings(verbose=verbose, **settings)
         results: list[FactorResult] = []
         heads, started = self._empty(), time.monotonic()
-        with shown_log(verbose):
+        with shown_log(verbose), blas_threads(checked["n_threads"]):
             for alpha in alphas:
                 result = self._solve(float(alpha), heads, started, checked)
                 results.append(result)

@@ -79,7 +79,7 @@ class Windows:
         steps = (slice(None), slice(None), *(slice(None, None, step) for step in self.stride))
         moved = np.moveaxis(views[steps], 1, X.ndim - 1)
         n_patches = math.prod(moved.shape[1 : X.ndim - 1])
-        n_inputs = X.shape[1] * math.prod(self.kernel)
+        n_inputs = self.n_inputs(X.shape[1])
         out: Data = np.ones((len(X), n_patches, n_inputs + constant), dtype=X.dtype)
         out[:, :, :n_inputs] = moved.reshape(len(X), n_patches, n_inputs)
         return out
@@ -90,7 +90,7 @@ class Windows:
         A strip has one sample at least.
         """
         n_patches = math.prod(self.positions(X.shape[2:]))
-        n_inputs = X.shape[1] * math.prod(self.kernel) + constant
+        n_inputs = self.n_inputs(X.shape[1]) + constant
         size = max(_STRIP // (n_patches * (2 * n_inputs + n_maps) * X.itemsize), 1)
         for start in range(0, len(X), size):
             strip = slice(start, min(start + size, len(X)))

@@ -61,13 +61,13 @@ def _warn_forked() -> None:
 
 
 @contextlib.contextmanager
-def one_blas_thread() -> Iterator[None]:
-    """Run numpy's linear algebra on one thread, for its sums depend on their number.
+def blas_threads(n_threads: int) -> Iterator[None]:
+    """Run numpy's linear algebra on so many threads; its sums depend on their number.
 
     The limit holds for the process: those who ask for it at the same time take turns, or the last
     to leave would restore the limit of another.
     """
-    with _blas, _linear_algebra().limit(limits=1, user_api="blas"):
+    with _blas, _linear_algebra().limit(limits=n_threads, user_api="blas"):
         yield
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cvxnn._threads import one_blas_thread
+from cvxnn._threads import blas_threads
 from cvxnn._validation import Data, Float, check_count, check_fraction
 
 # Relative to the largest singular value; directions below it are rounding of the data.
@@ -33,7 +33,7 @@ class Whitener:
     or, below one, takes the fewest with at least this share of the variance.
     """
 
-    @one_blas_thread()
+    @blas_threads(1)
     def __init__(
         self, values: Data, weight: Float, *, scale: bool = False, rank: float | None = None
     ) -> None:
@@ -68,7 +68,7 @@ class Whitener:
         """Number of directions."""
         return int(self.matrix.shape[1])
 
-    @one_blas_thread()
+    @blas_threads(1)
     def transform(self, values: Data, *, constant_column: bool) -> Data:
         """Return the values along the directions, with a column of ones after them if wanted."""
         out = np.ones((len(values), self.n_columns + constant_column), dtype=values.dtype)

@@ -21,9 +21,10 @@ struct ConePeaks {
   std::vector<Index> blocks;  // ascending, those with a peak above `least`
   Vector values;
   Matrix directions;  // in the cones, one a column
-  double largest =
-      0.0;            // over all blocks whose bound, the largest singular value, is above `least`
-  bool exact = true;  // whether no peak of these blocks can have been missed
+  // Over all blocks whose bound, the largest singular value, is above `least`: the largest peak,
+  // and whether none can have been missed.
+  double largest = 0.0;
+  bool exact = true;
 };
 
 // Projected power iterations u <- Pi_K(G G^T u) / ||.||, which ascend: a convex function is at

@@ -9,13 +9,11 @@ from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length
-from threadpoolctl import threadpool_limits
 
 from cvxnn._designs import design_program
-from cvxnn._factors import FactorProgram, FactorResult
+from cvxnn._factors import FactorProgram
 from cvxnn._mixing import MIXINGS
 from cvxnn._problem import make_problem
-from cvxnn._threads import effective_threads
 from cvxnn._token_design import TokenDesign, token_design
 from cvxnn._validation import (
     Data,
@@ -179,7 +177,7 @@ class TokenEstimator(RegressorTargets, ClassifierTargets, TensorEstimator):
         problem = make_problem(
             rows, targets, design.n_blocks, weights=None, penalty="nuclear", several=True, **options
         )
-        return [_LimitedProgram(problem, maps)]
+        return [FactorProgram(problem, maps)]
 
     def _chosen_solver(self, design: TokenDesign, n_outputs: int) -> str:
         if self.solver != "auto":
@@ -286,15 +284,3 @@ class TokenEstimator(RegressorTargets, ClassifierTargets, TensorEstimator):
         else:
             tags.estimator_type, tags.classifier_tags = "regressor", None
         return tags
-
-
-class _LimitedProgram(FactorProgram):
-    """The same, with as many threads of BLAS as are asked for."""
-
-    def solve(
-        self, alphas: Sequence[float] | Float, *, verbose: int, **settings: Any
-    ) -> list[FactorResult]:
-        n_threads = settings["n_threads"]
-        limit = None if n_threads is None else effective_threads(n_threads)
-        with threadpool_limits(limit, "blas"):
-            return super().solve(alphas, verbose=verbose, **settings)
