@@ -46,8 +46,15 @@ void ActivationCones::signs(Index block, VectorRef out) const {
   out.setOnes();
   if (patterns_.n_patterns == 0) return;
   const Index p = block % patterns_.n_patterns;
+  Index w = -1;
+  Word bits = 0;
   for (Index k = 0; k < out.size(); ++k) {
-    if (!patterns_.bit(samples_[k], p)) out[k] = -1.0;
+    const Index i = samples_[k];
+    if (i / kWordBits != w) {
+      w = i / kWordBits;
+      bits = patterns_.word(w, p);
+    }
+    out[k] = static_cast<double>((bits >> (i % kWordBits)) & 1U) * 2.0 - 1.0;
   }
 }
 

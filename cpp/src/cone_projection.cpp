@@ -8,6 +8,8 @@ namespace cvxnn {
 namespace {
 constexpr double kFeasible = 1e-13;     // of ||a||: violations that are rounding
 constexpr double kIndependent = 1e-11;  // of a row that may join the passive ones
+constexpr double kKept = 0.7;           // of a row's norm, that needs no second pass
+constexpr double kNear = 0.1;           // of the largest violation, that is worth a look
 constexpr Index kPivotsPerFeature = 50;
 }  // namespace
 
@@ -16,27 +18,32 @@ ConeProjection::ConeProjection(Index n_features)
       triangle_(n_features, n_features),
       row_(n_features),
       along_(n_features),
+      coordinates_(n_features),
       solution_(n_features),
       projection_(n_features) {}
 
-// Gram-Schmidt, twice.
+// Gram-Schmidt, again where the first pass left little (Giraud and others 2005).
 bool ConeProjection::append(const DataMatrix<double>& x, const Vector& signs, Index row) {
   const Index k = static_cast<Index>(passive_.size());
   if (k == basis_.rows()) return false;
   row_ = signs[row] * x.row(row).transpose();
   auto column = triangle_.col(k).head(k);
   column.setZero();
-  for (int pass = 0; pass < 2; ++pass) {
+  double before = 1.0, norm = 0.0;
+  for (int pass = 0; pass < 2; ++pass, before = norm) {
     along_.head(k).noalias() = basis_.leftCols(k).transpose() * row_;
     row_.noalias() -= basis_.leftCols(k) * along_.head(k);
     column += along_.head(k);
+    norm = row_.norm();
+    if (norm > kKept * before) break;
   }
-  const double norm = row_.norm();
   if (!(norm > kIndependent)) return false;
   basis_.col(k) = row_ / norm;
   triangle_(k, k) = norm;
   passive_.push_back(row);
   rho_.push_back(0.0);
+  coordinates_[k] = basis_.col(k).dot(projection_);
+  projection_ -= coordinates_[k] * basis_.col(k);
   return true;
 }
 
@@ -53,26 +60,34 @@ void ConeProjection::remove(Index position) {
     rotation.makeGivens(triangle_(k, k), triangle_(k + 1, k));
     triangle_.block(k, k, 2, left - k).applyOnTheLeft(0, 1, rotation.adjoint());
     basis_.applyOnTheRight(k, k + 1, rotation);
+    coordinates_.applyOnTheLeft(k, k + 1, rotation.adjoint());
   }
+  projection_ += coordinates_[left] * basis_.col(left);
 }
 
-// The projection on the orthogonal complement of the passive rows, and their multipliers there.
-void ConeProjection::solve(ConstVectorRef a) {
+// The projection of a on the orthogonal complement of the passive rows. Rows that come and go
+// change it by one column of the basis; this forgets what rounding has added up.
+void ConeProjection::refresh(ConstVectorRef a) {
   const Index k = static_cast<Index>(passive_.size());
   const auto Q = basis_.leftCols(k);
-  along_.head(k).noalias() = Q.transpose() * a;
+  coordinates_.head(k).noalias() = Q.transpose() * a;
   projection_ = a;
-  projection_.noalias() -= Q * along_.head(k);
-  solution_.head(k) = -along_.head(k);
-  triangle_.topLeftCorner(k, k).triangularView<Eigen::Upper>().solveInPlace(solution_.head(k));
+  projection_.noalias() -= Q * coordinates_.head(k);
   along_.head(k).noalias() = Q.transpose() * projection_;
   projection_.noalias() -= Q * along_.head(k);
 }
 
+// The multipliers of the passive rows at the projection.
+void ConeProjection::solve() {
+  const Index k = static_cast<Index>(passive_.size());
+  solution_.head(k) = -coordinates_.head(k);
+  triangle_.topLeftCorner(k, k).triangularView<Eigen::Upper>().solveInPlace(solution_.head(k));
+}
+
 // From the multipliers of before towards those of solve(), leaving rows behind where theirs vanish.
-void ConeProjection::back_to_boundary(ConstVectorRef a) {
+void ConeProjection::back_to_boundary() {
   for (;;) {
-    solve(a);
+    solve();
     const Index k = static_cast<Index>(passive_.size());
     double step = 1.0;
     Index leaving = -1;
@@ -106,6 +121,7 @@ void ConeProjection::begin_with(const DataMatrix<double>& x, const Vector& signs
                                 const std::vector<Index>& rows) {
   passive_.clear();
   rho_.clear();
+  projection_.setZero();
   for (const Index row : rows) append(x, signs, row);
 }
 
@@ -115,10 +131,15 @@ void ConeProjection::gather_violated(const DataMatrix<double>& x, const Vector& 
   products_.noalias() = x * projection_;
   products_.array() *= signs.array();
   for (const Index row : barred_) products_[row] = 0.0;
-  near_.clear();
-  for (Index k = 0; k < products_.size(); ++k) {
-    if (products_[k] < -tolerance) near_.push_back(k);
+  const double least = products_.size() > 0 ? products_.minCoeff() : 0.0;
+  const double bound = std::min(-tolerance, kNear * least);
+  near_.resize(static_cast<std::size_t>(products_.size()));
+  std::size_t count = 0;
+  for (Index k = 0; k < products_.size(); ++k) {  // no branch: half of them may be violated
+    near_[count] = k;
+    count += products_[k] < bound ? 1 : 0;
   }
+  near_.resize(count);
   const std::size_t most = static_cast<std::size_t>(x.cols());
   if (near_.size() > most) {
     std::nth_element(near_.begin(), near_.begin() + most, near_.end(), [&](Index a, Index b) {
@@ -135,9 +156,12 @@ void ConeProjection::gather_violated(const DataMatrix<double>& x, const Vector& 
 
 // Among all rows only where none of those gathered is violated any more; -1 where none is at all.
 Index ConeProjection::most_violated(const DataMatrix<double>& x, const Vector& signs,
-                                    double tolerance) {
+                                    ConstVectorRef a, double tolerance) {
   for (const bool all : {false, true}) {
-    if (all) gather_violated(x, signs, tolerance);
+    if (all) {
+      refresh(a);
+      gather_violated(x, signs, tolerance);
+    }
     if (near_.empty()) continue;
     near_products_.noalias() = near_rows_ * projection_;
     for (std::size_t k = 0; k < near_.size(); ++k) {
@@ -154,7 +178,8 @@ Index ConeProjection::most_violated(const DataMatrix<double>& x, const Vector& s
 bool ConeProjection::resume(const DataMatrix<double>& x, const Vector& signs, VectorRef a,
                             double enough) {
   const double tolerance = kFeasible * a.norm();
-  for (solve(a);;) {  // until what remains has multipliers of one sign
+  for (refresh(a);;) {  // until what remains has multipliers of one sign
+    solve();
     Index least = 0;
     const Index k = static_cast<Index>(passive_.size());
     if (k == 0 || solution_.head(k).minCoeff(&least) > 0.0) {
@@ -162,7 +187,6 @@ bool ConeProjection::resume(const DataMatrix<double>& x, const Vector& signs, Ve
       break;
     }
     remove(least);
-    solve(a);
   }
 
   barred_.clear();
@@ -171,7 +195,7 @@ bool ConeProjection::resume(const DataMatrix<double>& x, const Vector& signs, Ve
   bool inside = false;
   for (Index pivot = 0; pivot < limit; ++pivot) {
     if (enough > 0.0 && projection_.norm() <= enough) break;
-    const Index entering = most_violated(x, signs, tolerance);
+    const Index entering = most_violated(x, signs, a, tolerance);
     if (entering < 0) {
       inside = barred_.empty();
       break;
@@ -181,7 +205,7 @@ bool ConeProjection::resume(const DataMatrix<double>& x, const Vector& signs, Ve
       continue;
     }
     const Index before_pivot = static_cast<Index>(passive_.size());
-    back_to_boundary(a);
+    back_to_boundary();
     const bool stayed =
         static_cast<Index>(passive_.size()) == before_pivot || passive_.back() == entering;
     stayed ? barred_.clear() : barred_.push_back(entering);

@@ -36,14 +36,17 @@ class ConeProjection {
  private:
   bool append(const DataMatrix<double>& x, const Vector& signs, Index row);
   void remove(Index position);
-  void solve(ConstVectorRef a);
-  Index most_violated(const DataMatrix<double>& x, const Vector& signs, double tolerance);
+  void refresh(ConstVectorRef a);
+  void solve();
+  Index most_violated(const DataMatrix<double>& x, const Vector& signs, ConstVectorRef a,
+                      double tolerance);
   void gather_violated(const DataMatrix<double>& x, const Vector& signs, double tolerance);
-  void back_to_boundary(ConstVectorRef a);
+  void back_to_boundary();
 
   std::vector<Index> passive_;
   std::vector<double> rho_;  // of the passive rows, in their order
   Matrix basis_, triangle_;  // H_passive^T = basis triangle
+  Vector coordinates_;       // of what is projected, in the basis
   Vector row_, along_, solution_, projection_, products_;
   std::vector<Index> barred_;  // rows that rounding keeps out
   std::vector<Index> near_;    // rows among which the next ones to enter are sought
