@@ -1,6 +1,7 @@
 #include "cvxnn/pricing.hpp"
 
 #include <algorithm>
+#include <functional>
 
 #include "cvxnn/threads.hpp"
 
@@ -33,9 +34,10 @@ void Pricing::reset() {
 }
 
 // ||G|| bounds the score of a block in a cone. From the largest bound down, bounds give way to
-// scores.
+// scores. One that is not among the largest may stay a bound too: no solve takes up more at once.
 void Pricing::project(const std::vector<Index>& slab, Index first, double alpha) {
   std::vector<Index> order, starts;
+  std::vector<double> best;  // a heap of the kViolators largest scores, the least of them first
   Index start = 0;
   for (std::size_t j = 0; j < slab.size(); ++j) {
     starts.push_back(start);
@@ -51,17 +53,25 @@ void Pricing::project(const std::vector<Index>& slab, Index first, double alpha)
   for (Index k = 0; k < count; k += kProjections) {
     if (n_violators_ >= kViolators && scores_[first + order[k]] <= largest_) return;
     const Index some = std::min(kProjections, count - k);
+    const bool enough = static_cast<Index>(best.size()) == kViolators;
+    const double least = std::max(kSharp * alpha, enough ? best.front() : 0.0);
     parallel_for(some, n_threads_, [&](Index task, int) {
       const Index j = order[k + task], b = slab[j];
       MatrixMap G(gradients_.data() + starts[j], op_.block_size(b), n_outputs_);
-      scores_[first + j] =
-          op_.restrict(b, G, kSharp * alpha * weights_[b], &walls_[b]) / weights_[b];
+      scores_[first + j] = op_.restrict(b, G, least * weights_[b], &walls_[b]) / weights_[b];
     });
     for (Index task = 0; task < some; ++task) {
       const Index j = first + order[k + task];
-      is_bound_[j] = scores_[j] <= kSharp * alpha;
+      is_bound_[j] = scores_[j] <= least;
+      if (is_bound_[j] != 0) continue;
       largest_ = std::max(largest_, scores_[j]);
       if (scores_[j] > alpha) ++n_violators_;
+      best.push_back(scores_[j]);
+      std::push_heap(best.begin(), best.end(), std::greater<>());
+      if (static_cast<Index>(best.size()) > kViolators) {
+        std::pop_heap(best.begin(), best.end(), std::greater<>());
+        best.pop_back();
+      }
     }
   }
 }
