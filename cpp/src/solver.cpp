@@ -14,6 +14,7 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr Index kMinGrowth = 10;          // violators added to the working set at once
+constexpr Index kMinConeGrowth = 40;      // where systems grow with the non-zero blocks alone
 constexpr Index kPatience = 8;            // iterations without progress before a solve has stalled
 constexpr Index kFloatPatience = 1;       // and before float products are blamed
 constexpr double kRestrictedShare = 0.3;  // of the gap: what a restricted problem is solved to
@@ -110,7 +111,8 @@ void Solver::select_working_set(double alpha) {
       next.push_back(working.blocks[j]);
     }
   }
-  const Index growth = std::max(kMinGrowth, static_cast<Index>(next.size()));
+  const Index growth = std::max(op_.cones() != nullptr ? kMinConeGrowth : kMinGrowth,
+                                static_cast<Index>(next.size()));
   const std::vector<Index> violators = pricing_.violators(alpha, next, growth);
   next.insert(next.end(), violators.begin(), violators.end());
   working.reset(op_, next, weights_, alpha);
