@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "cvxnn/cholesky.hpp"
+#include "cvxnn/cost_model.hpp"
 #include "cvxnn/sample_system.hpp"
 #include "cvxnn/threads.hpp"
 
@@ -29,7 +30,8 @@ constexpr int kTrials = 25;
 constexpr double kResolution = 1e-13;  // of psi
 constexpr Index kMaxOrder = 8192;
 constexpr Index kMaxInner = 300;  // of conjugate gradients
-constexpr double kInnerTol = 1e-3;
+constexpr Index kFewInner = 20;   // that they are expected to take, while nobody knows
+constexpr double kInnerTol = 0.1;
 
 }  // namespace
 
@@ -190,10 +192,7 @@ Vector AugmentedLagrangian::direction(const WorkingSet& working, Control& contro
   const Index n = op_.n_samples(), r = static_cast<Index>(face_blocks_.size());
   const Vector& g = now_.gradient;
   if (r == 0) return -g;
-  if (static_cast<double>(n) * static_cast<double>(r) > max_entries_ ||
-      std::min(n, r) > kMaxOrder) {
-    return by_conjugate_gradients(working, control);
-  }
+  if (!factoring_pays(working)) return by_conjugate_gradients(working, control);
   Matrix C;
   block_images(op_, face_blocks_, face_coefs_.data(), n_threads_, C);
   C.array().colwise() *= root_.array();
@@ -213,6 +212,21 @@ Vector AugmentedLagrangian::direction(const WorkingSet& working, Control& contro
   Vector out = -g;
   if (factor_in_place(K, n_threads_, control)) solve_factored(K, out);
   return out;
+}
+
+// While sigma is small, systems are well-conditioned and large: as many iterations as last time.
+bool AugmentedLagrangian::factoring_pays(const WorkingSet& working) const {
+  const double n = static_cast<double>(op_.n_samples());
+  const double r = static_cast<double>(face_blocks_.size());
+  const double entries = static_cast<double>(face_coefs_.size());
+  const double side = std::min(n, r), other = std::max(n, r);
+  if (n * r > max_entries_ || side > static_cast<double>(kMaxOrder)) return false;
+  Index n_coefs = 0;
+  for (const Index j : active_) n_coefs += working.rows(j);
+  const double iteration =
+      cost::products(op_.n_samples(), 2 * n_coefs) + cost::streamed(2.0 * entries);
+  const double dense = side * side * (0.5 * other + side / 6.0) + n * entries;
+  return dense / cost::kDenseRate < static_cast<double>(n_inner_) * iteration;
 }
 
 Vector AugmentedLagrangian::by_conjugate_gradients(const WorkingSet& working, Control& control) {
@@ -246,7 +260,7 @@ Vector AugmentedLagrangian::by_conjugate_gradients(const WorkingSet& working, Co
   Vector x = Vector::Zero(op_.n_samples()), r = -now_.gradient, p = r;
   double rr = r.squaredNorm();
   const double enough = kInnerTol * kInnerTol * rr;
-  for (Index k = 0; k < kMaxInner && rr > enough; ++k) {
+  for (n_inner_ = 0; n_inner_ < kMaxInner && rr > enough; ++n_inner_) {
     control.poll();
     const Vector q = product(p);
     const double step = rr / p.dot(q);
@@ -309,6 +323,7 @@ double AugmentedLagrangian::first_sigma(const WorkingSet& working) {
 }
 
 void AugmentedLagrangian::start(const WorkingSet& working, const Vector& W, Control& control) {
+  n_inner_ = kFewInner;
   Vector F;
   forward(working.blocks, W, F);
   now_.theta = tau_ - F;

@@ -64,6 +64,7 @@ class AugmentedLagrangian {
   bool newton_step(const WorkingSet& working, Control& control);
   Vector direction(const WorkingSet& working, Control& control);
   void set_faces(const WorkingSet& working);
+  bool factoring_pays(const WorkingSet& working) const;
   Vector by_conjugate_gradients(const WorkingSet& working, Control& control);
   void back(const WorkingSet& working, const Vector& theta, Control& control, Vector& z);
   void forward(const std::vector<Index>& blocks, const Vector& coefs, Vector& F);
@@ -83,6 +84,7 @@ class AugmentedLagrangian {
   Point now_, trial_;
   Vector best_u_, best_theta_;
   double best_primal_, best_dual_;
+  Index n_inner_ = 0;  // iterations of the last conjugate gradients
   std::unordered_map<Index, std::unique_ptr<Cone>> cones_;  // of blocks of the working set
   std::vector<Cone*> cone_;                                 // in its order
   // Of the blocks that are not zero: a square root of the derivative of the prox, columns one after
