@@ -137,7 +137,7 @@ void ConeProjection::gather_violated(const DataMatrix<double>& x, const Vector& 
   std::size_t count = 0;
   for (Index k = 0; k < products_.size(); ++k) {  // no branch: half of them may be violated
     near_[count] = k;
-    count += products_[k] < bound ? 1 : 0;
+    count += products_[k] < bound ? 1U : 0U;
   }
   near_.resize(count);
   const std::size_t most = static_cast<std::size_t>(x.cols());

@@ -46,8 +46,9 @@ class ConeProjection {
   std::vector<Index> passive_;
   std::vector<double> rho_;  // of the passive rows, in their order
   Matrix basis_, triangle_;  // H_passive^T = basis triangle
-  Vector coordinates_;       // of what is projected, in the basis
-  Vector row_, along_, solution_, projection_, products_;
+  Vector row_, along_;
+  Vector coordinates_;  // of what is projected, in the basis
+  Vector solution_, projection_, products_;
   std::vector<Index> barred_;  // rows that rounding keeps out
   std::vector<Index> near_;    // rows among which the next ones to enter are sought
   DataMatrix<double> near_rows_;
