@@ -4,9 +4,6 @@
 #include <cmath>
 #include <limits>
 
-#include "cvxnn/cholesky.hpp"
-#include "cvxnn/cost_model.hpp"
-#include "cvxnn/sample_system.hpp"
 #include "cvxnn/threads.hpp"
 
 namespace cvxnn {
@@ -15,6 +12,7 @@ namespace {
 constexpr Index kMaxSteps = 600;    // of Newton, in all
 constexpr Index kPatience = 40;     // steps without a better gap
 constexpr double kSurplus = 0.1;    // of the target: a step more, for a fit of more digits
+constexpr double kSettled = 0.2;    // of what a model that is not the loss has fallen by: its gap
 constexpr double kProgress = 0.95;  // of the gap, for which patience begins anew
 constexpr double kInexact = 0.2;    // of the move of y: what psi is minimised to
 constexpr double kFirstMove = 0.3;  // of the target: the fit of the first move, at theta = tau
@@ -28,10 +26,6 @@ constexpr double kNewBlocks = 0.3;  // of sigma, with which a call begins
 constexpr double kSufficient = 1e-4, kFlat = 0.5, kLeastShare = 0.1;
 constexpr int kTrials = 25;
 constexpr double kResolution = 1e-13;  // of psi
-constexpr Index kMaxOrder = 8192;
-constexpr Index kMaxInner = 300;  // of conjugate gradients
-constexpr Index kFewInner = 20;   // that they are expected to take, while nobody knows
-constexpr double kInnerTol = 0.1;
 
 }  // namespace
 
@@ -44,7 +38,7 @@ void AugmentedLagrangian::set_model(const WorkingSet& working, const Vector& W,
   for (Index i = 0; i < n; ++i) {
     tau_[i] = root_[i] > 0.0 ? model.Theta0(i, 0) / root_[i] + root_[i] * model.F0(i, 0) : 0.0;
   }
-  project_out(tau_);
+  project_out(free_, tau_);
   inverses_.resize(W.size());
   std::unordered_map<Index, std::unique_ptr<Cone>> kept;
   cone_.resize(static_cast<std::size_t>(working.size()));
@@ -65,10 +59,6 @@ void AugmentedLagrangian::set_model(const WorkingSet& working, const Vector& W,
   y_ = W.cwiseQuotient(inverses_);
 }
 
-void AugmentedLagrangian::project_out(MatrixRef V) const {
-  if (free_.cols() > 0) V -= free_ * (free_.transpose() * V);
-}
-
 // z = B^T theta; theta is orthogonal to the unpenalised block.
 void AugmentedLagrangian::back(const WorkingSet& working, const Vector& theta, Control& control,
                                Vector& z) {
@@ -84,7 +74,7 @@ void AugmentedLagrangian::forward(const std::vector<Index>& blocks, const Vector
   Matrix out(op_.n_samples(), 1);
   op_.forward(blocks, coefs.data(), Precision::accurate, out);
   F = root_.cwiseProduct(out.col(0));
-  project_out(F);
+  project_out(free_, F);
 }
 
 // u_j at the point. Where (y_j + sigma z_j) / sigma is no longer than one, so is its projection.
@@ -155,14 +145,17 @@ void AugmentedLagrangian::keep_better() {
 // Q (a^2 I + (1 - a^2) w w^T) Q^T, a^2 = 1 - 1 / ||v||, Q a basis of the span of v's face. Its
 // root: Q (a I + (1 - a) w w^T).
 void AugmentedLagrangian::set_faces(const WorkingSet& working) {
-  active_.clear();
+  std::vector<Index> active;
+  face_blocks_.clear();
   for (Index j = 0; j < working.size(); ++j) {
-    if (now_.norms[j] > 0.0) active_.push_back(j);
+    if (!(now_.norms[j] > 0.0)) continue;
+    active.push_back(j);
+    face_blocks_.push_back(working.blocks[j]);
   }
-  std::vector<Matrix> roots(active_.size());
-  parallel_for(static_cast<Index>(active_.size()), n_threads_, [&](Index k, int) {
-    const Index j = active_[k];
-    Matrix& root = roots[k];
+  face_roots_.resize(active.size());
+  parallel_for(static_cast<Index>(active.size()), n_threads_, [&](Index k, int) {
+    const Index j = active[k];
+    Matrix& root = face_roots_[k];
     root = cone_[j]->projection.face();
     const double a = std::sqrt(1.0 - 1.0 / now_.norms[j]);
     const Vector unit = working.entries(now_.u, j).normalized();
@@ -171,106 +164,12 @@ void AugmentedLagrangian::set_faces(const WorkingSet& working) {
     root.noalias() += (1.0 - a) * unit * along.transpose();
     root *= inverses_[working.starts[j]];
   });
-  face_blocks_.clear();
-  Index size = 0;
-  for (std::size_t k = 0; k < active_.size(); ++k) {
-    face_blocks_.insert(face_blocks_.end(), static_cast<std::size_t>(roots[k].cols()),
-                        working.blocks[active_[k]]);
-    size += roots[k].size();
-  }
-  face_coefs_.resize(size);
-  Index first = 0;
-  for (const Matrix& root : roots) {
-    face_coefs_.segment(first, root.size()) = Eigen::Map<const Vector>(root.data(), root.size());
-    first += root.size();
-  }
 }
 
-// -(I + sigma C C^T)^-1 gradient, where C C^T is B times the derivative of the prox times B^T.
+// Newton's.
 Vector AugmentedLagrangian::direction(const WorkingSet& working, Control& control) {
   set_faces(working);
-  const Index n = op_.n_samples(), r = static_cast<Index>(face_blocks_.size());
-  const Vector& g = now_.gradient;
-  if (r == 0) return -g;
-  if (!factoring_pays(working)) return by_conjugate_gradients(working, control);
-  Matrix C;
-  block_images(op_, face_blocks_, face_coefs_.data(), n_threads_, C);
-  C.array().colwise() *= root_.array();
-  project_out(C);
-  control.poll();
-  if (r <= n) {
-    Matrix K = Matrix::Zero(r, r);
-    K.diagonal().setConstant(1.0 / sigma_);
-    add_lower_product(1.0, C.transpose(), n_threads_, K);
-    Vector inner = C.transpose() * g;
-    if (!factor_in_place(K, n_threads_, control)) return -g;
-    solve_factored(K, inner);
-    return C * inner - g;
-  }
-  Matrix K = Matrix::Identity(n, n);
-  add_lower_product(sigma_, C, n_threads_, K);
-  Vector out = -g;
-  if (factor_in_place(K, n_threads_, control)) solve_factored(K, out);
-  return out;
-}
-
-// While sigma is small, systems are well-conditioned and large: as many iterations as last time.
-bool AugmentedLagrangian::factoring_pays(const WorkingSet& working) const {
-  const double n = static_cast<double>(op_.n_samples());
-  const double r = static_cast<double>(face_blocks_.size());
-  const double entries = static_cast<double>(face_coefs_.size());
-  const double side = std::min(n, r), other = std::max(n, r);
-  if (n * r > max_entries_ || side > static_cast<double>(kMaxOrder)) return false;
-  Index n_coefs = 0;
-  for (const Index j : active_) n_coefs += working.rows(j);
-  const double iteration =
-      cost::products(op_.n_samples(), 2 * n_coefs) + cost::streamed(2.0 * entries);
-  const double dense = side * side * (0.5 * other + side / 6.0) + n * entries;
-  return dense / cost::kDenseRate < static_cast<double>(n_inner_) * iteration;
-}
-
-Vector AugmentedLagrangian::by_conjugate_gradients(const WorkingSet& working, Control& control) {
-  std::vector<Index> blocks;
-  Index n_coefs = 0;
-  for (const Index j : active_) {
-    blocks.push_back(working.blocks[j]);
-    n_coefs += working.rows(j);
-  }
-  Vector coefs(n_coefs), F;
-  const auto product = [&](const Vector& v) -> Vector {
-    op_.gradients(blocks, Matrix(root_.cwiseProduct(v)), Precision::accurate, control,
-                  coefs.data());
-    Index first = 0, position = 0, column = 0;
-    for (const Index j : active_) {
-      const Index d = working.rows(j);
-      Index k = 0;
-      while (column < static_cast<Index>(face_blocks_.size()) &&
-             face_blocks_[column] == working.blocks[j]) {
-        ++k, ++column;
-      }
-      const ConstMatrixMap root(face_coefs_.data() + position, d, k);
-      const Vector inner = root.transpose() * coefs.segment(first, d);
-      coefs.segment(first, d).noalias() = root * inner;
-      first += d;
-      position += d * k;
-    }
-    forward(blocks, coefs, F);
-    return v + sigma_ * F;
-  };
-  Vector x = Vector::Zero(op_.n_samples()), r = -now_.gradient, p = r;
-  double rr = r.squaredNorm();
-  const double enough = kInnerTol * kInnerTol * rr;
-  for (n_inner_ = 0; n_inner_ < kMaxInner && rr > enough; ++n_inner_) {
-    control.poll();
-    const Vector q = product(p);
-    const double step = rr / p.dot(q);
-    x += step * p;
-    r -= step * q;
-    const double before = rr;
-    rr = r.squaredNorm();
-    p = r + (rr / before) * p;
-  }
-  return x;
+  return system_.solve(face_blocks_, face_roots_, root_, free_, sigma_, -now_.gradient, control);
 }
 
 // False where no step decreases psi. Its slope along the step tells where kinks, which Newton's
@@ -323,7 +222,7 @@ double AugmentedLagrangian::first_sigma(const WorkingSet& working) {
 }
 
 void AugmentedLagrangian::start(const WorkingSet& working, const Vector& W, Control& control) {
-  n_inner_ = kFewInner;
+  system_.start();
   Vector F;
   forward(working.blocks, W, F);
   now_.theta = tau_ - F;
@@ -337,13 +236,12 @@ void AugmentedLagrangian::start(const WorkingSet& working, const Vector& W, Cont
 
 // Newton steps until psi is minimised well enough for y to move, or there were too many; returns
 // their number.
-Index AugmentedLagrangian::minimise_psi(const WorkingSet& working, double target, Control& control,
-                                        bool& solved) {
+Index AugmentedLagrangian::minimise_psi(const WorkingSet& working, Control& control, bool& solved) {
   evaluate(working, now_);
   for (Index steps = 0;; ++steps) {
     keep_better();
     solved = now_.gradient.norm() <= kInexact * now_.move / std::sqrt(sigma_);
-    if (solved || gap() <= target || steps == kTooManySteps) return steps;
+    if (solved || done() || steps == kTooManySteps) return steps;
     if (!newton_step(working, control)) {
       solved = true;  // to rounding
       return steps;
@@ -351,14 +249,14 @@ Index AugmentedLagrangian::minimise_psi(const WorkingSet& working, double target
   }
 }
 
-Index AugmentedLagrangian::follow(const WorkingSet& working, double target, Control& control) {
+Index AugmentedLagrangian::follow(const WorkingSet& working, Control& control) {
   Vector theta, z;  // of the last y
   double lowest = std::numeric_limits<double>::infinity(), growth = kGrowth;
   Index n = 0;
   for (Index idle = 0; n < kMaxSteps && idle < kPatience;) {
     bool solved = false;
-    const Index steps = minimise_psi(working, target, control, solved);
-    if (gap() <= target) return n + steps;
+    const Index steps = minimise_psi(working, control, solved);
+    if (done()) return n + steps;
     n += steps + 1;
     idle += std::max(steps, kFewSteps);  // near rounding rounds are short
     if (gap() < kProgress * lowest) {
@@ -389,15 +287,18 @@ Index AugmentedLagrangian::follow(const WorkingSet& working, double target, Cont
 }
 
 Index AugmentedLagrangian::minimise(const WorkingSet& working, Vector& W, Unpenalised& free,
-                                    QuadraticModel& model, double target, Control& control,
-                                    Matrix& Theta) {
+                                    QuadraticModel& model, bool exact, double target,
+                                    Control& control, Matrix& Theta) {
   Index n = 0;
   Theta.resize(0, 0);
   if (working.size() > 0) {
     set_model(working, W, free, model);
     start(working, W, control);
-    n = follow(working, kSurplus * target, control);
-    if (gap() > target) sigma_ = 0.0;  // it may have left all measure
+    target_ = kSurplus * target;
+    settled_ = exact ? 0.0 : kSettled;
+    first_primal_ = best_primal_;
+    n = follow(working, control);
+    if (gap() > target && !done()) sigma_ = 0.0;  // it may have left all measure
 
     W = best_u_.cwiseProduct(inverses_);
     Theta = root_.cwiseProduct(best_theta_);

@@ -142,8 +142,8 @@ void RestrictedProblem::restore() {
 
 void RestrictedProblem::minimise_model(double target, Index max_epochs, Control& control) {
   if (op_.cones() != nullptr && method_ != Method::fista) {
-    n_epochs_ +=
-        lagrangian_.minimise(working, working.coefs, free, model_, target, control, cone_theta_);
+    n_epochs_ += lagrangian_.minimise(working, working.coefs, free, model_, smooth_.quadratic(),
+                                      target, control, cone_theta_);
     if (cone_theta_.size() > 0) loss_.clip(cone_theta_);
     return;
   }

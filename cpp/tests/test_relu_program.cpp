@@ -149,7 +149,8 @@ TEST_CASE("large systems are solved by conjugate gradients") {
     Control control;
     Matrix Theta;
     AugmentedLagrangian lagrangian(problem.design, 1, max_entries);
-    CHECK(lagrangian.minimise(working, working.coefs, free, model, 1e-10, control, Theta) > 0);
+    CHECK(lagrangian.minimise(working, working.coefs, free, model, true, 1e-10, control, Theta) >
+          0);
     primals.push_back(problem.loss->value(model.F) + working.penalty(working.coefs));
     CHECK(working.n_active() > 0);
   }

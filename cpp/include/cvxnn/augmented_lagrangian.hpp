@@ -1,12 +1,14 @@
 // A semismooth Newton augmented Lagrangian method for blocks in cones: the restricted ReLU program.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <unordered_map>
 #include <vector>
 
 #include "cvxnn/cone_projection.hpp"
 #include "cvxnn/control.hpp"
+#include "cvxnn/face_system.hpp"
 #include "cvxnn/operators/operator.hpp"
 #include "cvxnn/quadratic_model.hpp"
 #include "cvxnn/unpenalised.hpp"
@@ -25,17 +27,17 @@ namespace cvxnn {
 // is on, so that a step costs what the faces of the non-zero blocks have dimensions, mostly few.
 class AugmentedLagrangian {
  public:
-  // max_entries: of what a factored system is made from; larger ones are solved by conjugate
-  // gradients.
+  // max_entries: see FaceSystem.
   AugmentedLagrangian(const Operator& op, int n_threads, double max_entries = 1e8)
-      : op_(op), n_threads_(n_threads), max_entries_(max_entries) {}
+      : op_(op), n_threads_(n_threads), system_(op, n_threads, max_entries) {}
 
-  // From W and the fit of the model until the gap is at most `target` or rounding forbids more. W,
-  // in the cones, and the unpenalised coefficients change; the model's fit is theirs. Theta: dual
-  // feasible for these blocks, and where the working set is not empty nearer to the optimum than
-  // what belongs to the fit. Returns the number of Newton steps.
+  // From W and the fit of the model until the gap is at most `target`, or a share of the decrease
+  // where the model is not `exact`, or rounding forbids more. W, in the cones, and the unpenalised
+  // coefficients change; the model's fit is theirs. Theta: dual feasible for these blocks, and
+  // where the working set is not empty nearer to the optimum than what belongs to the fit. Returns
+  // the number of Newton steps.
   Index minimise(const WorkingSet& working, Vector& W, Unpenalised& free, QuadraticModel& model,
-                 double target, Control& control, Matrix& Theta);
+                 bool exact, double target, Control& control, Matrix& Theta);
 
  private:
   struct Cone {
@@ -57,24 +59,24 @@ class AugmentedLagrangian {
                  const QuadraticModel& model);
   void start(const WorkingSet& working, const Vector& W, Control& control);
   double first_sigma(const WorkingSet& working);
-  Index follow(const WorkingSet& working, double target, Control& control);
-  Index minimise_psi(const WorkingSet& working, double target, Control& control, bool& solved);
+  Index follow(const WorkingSet& working, Control& control);
+  Index minimise_psi(const WorkingSet& working, Control& control, bool& solved);
   void evaluate(const WorkingSet& working, Point& point);
   void shrink(const WorkingSet& working, Index j, Point& point);
   bool newton_step(const WorkingSet& working, Control& control);
   Vector direction(const WorkingSet& working, Control& control);
   void set_faces(const WorkingSet& working);
-  bool factoring_pays(const WorkingSet& working) const;
-  Vector by_conjugate_gradients(const WorkingSet& working, Control& control);
   void back(const WorkingSet& working, const Vector& theta, Control& control, Vector& z);
   void forward(const std::vector<Index>& blocks, const Vector& coefs, Vector& F);
-  void project_out(MatrixRef V) const;
   void keep_better();
   double gap() const { return best_primal_ - best_dual_; }
+  bool done() const {
+    return gap() <= std::max(target_, settled_ * (first_primal_ - best_primal_));
+  }
 
   const Operator& op_;
   int n_threads_;
-  double max_entries_;
+  FaceSystem system_;
 
   Vector root_;      // h^(1/2)
   Matrix free_;      // orthonormal, spans the unpenalised block in the metric of h
@@ -83,14 +85,13 @@ class AugmentedLagrangian {
   double sigma_ = 0.0;  // the last call's too: 0 before the first
   Point now_, trial_;
   Vector best_u_, best_theta_;
-  double best_primal_, best_dual_;
-  Index n_inner_ = 0;  // iterations of the last conjugate gradients
+  double best_primal_, best_dual_, first_primal_;
+  double target_, settled_;  // gaps that are small enough, one of them of the decrease
   std::unordered_map<Index, std::unique_ptr<Cone>> cones_;  // of blocks of the working set
   std::vector<Cone*> cone_;                                 // in its order
-  // Of the blocks that are not zero: a square root of the derivative of the prox, columns one after
-  // the other, over alphas.
-  std::vector<Index> active_, face_blocks_;
-  Vector face_coefs_;
+  // Of the blocks that are not zero: a square root of the derivative of the prox, over alphas.
+  std::vector<Index> face_blocks_;
+  std::vector<Matrix> face_roots_;
 };
 
 }  // namespace cvxnn
