@@ -3,12 +3,13 @@
     python bench/peers/run.py [--quick] [--problems breast,magic] [--jobs 2] > bench/RESULTS.md
 
 Wall seconds on one thread, each job on a core of its own. cvxnn: from X, gates and targets to a
-result with a certified relative duality gap of 1e-3 and of 1e-6, float32 data, median of three cold
-solves (one where a solve takes more than ten seconds). The peers: to an objective, evaluated in
-float64 outside of them, within 1e-3 and 1e-6 of the optimum; single runs, each at its cheapest
-tolerance that gets there. They are given up after 100 times cvxnn's time to 1e-6, at least one
-and at most --limit seconds; ``>`` marks what was not reached by then, with the best suboptimality,
-and its ratio is a lower bound. ``-``: the dense matrix that the package needs is larger than 2 GB.
+result, float32 data, median of three cold solves (one where a solve takes more than ten seconds).
+Certified: with a relative duality gap of 1e-3 and of 1e-6. The peers, and cvxnn beside them at
+1e-3: to an objective, evaluated in float64 outside of them, within 1e-3 and 1e-6 of the optimum,
+each at its cheapest tolerance that gets there; peers in single runs. They are given up after 100
+times cvxnn's time to 1e-6, at least one and at most --limit seconds; ``>`` marks what was not
+reached by then, with the best suboptimality, and its ratio is a lower bound. ``-``: the dense
+matrix that the package needs is larger than 2 GB.
 """
 
 import argparse
@@ -30,6 +31,7 @@ ONE_THREAD = dict.fromkeys(
 STRENGTHS = (1e-1, 1e-2, 1e-3)
 TARGETS = (1e-3, 1e-6)
 TIGHT = 1e-9
+LOOSE = (1e-1, 1e-2)  # tolerances that may be enough for the first target, which is not a gap
 IMPORTS = 10.0  # seconds that a child may take to load a peer
 # Longest first, so that both cores end together.
 ORDER = (
@@ -112,6 +114,12 @@ def job(name: str, ratio: float, limit: float) -> dict:
             "active": int(U.any(axis=2).sum()),
         }
     goals = [optimum * (1 + target) for target in TARGETS]
+    row["cvxnn uncertified"] = row["cvxnn 0.001"]["seconds"]
+    for tol in LOOSE:
+        seconds, U, _ = own_times(problem, strength, tol, limit)
+        if objective(problem, U, strength) <= goals[0]:
+            row["cvxnn uncertified"] = min(row["cvxnn uncertified"], statistics.median(seconds))
+            break
     budget = min(limit, max(1.0, 100 * row["cvxnn 1e-06"]["seconds"]))
     row["budget"] = budget
     for peer, solve in solvers.PEERS.items():
