@@ -79,7 +79,7 @@ class Windows:
         steps = (slice(None), slice(None), *(slice(None, None, step) for step in self.stride))
         moved = np.moveaxis(views[steps], 1, X.ndim - 1)
         n_patches = math.prod(moved.shape[1 : X.ndim - 1])
-        n_inputs = self.n_inputs(X.shape[1])
+        n_inputs = Windows.n_inputs(self, X.shape[1])  # raw ones, also where they are whitened
         out: Data = np.ones((len(X), n_patches, n_inputs + constant), dtype=X.dtype)
         out[:, :, :n_inputs] = moved.reshape(len(X), n_patches, n_inputs)
         return out
