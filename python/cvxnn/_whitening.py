@@ -22,6 +22,11 @@ def check_bn_rank(rank: float | None, placement: str | None) -> None:
         check_count(rank, "bn_rank")
 
 
+def rank_tolerance(values: Data) -> float:
+    """Return the size of singular values, relative to the largest, that count as zero."""
+    return max(_RANK, _ROUNDING * float(np.finfo(values.dtype).eps))
+
+
 class Whitener:
     """The map of data to their leading directions, scaled to mean zero and variance one.
 
@@ -41,8 +46,8 @@ class Whitener:
         self.mean: Float = share @ values
         centred = values - self.mean
         deviation = np.sqrt(share @ centred**2)
-        eps = _ROUNDING * float(np.finfo(values.dtype).eps)
-        spread = deviation > eps * np.abs(self.mean)  # below rounding of the mean it is noise
+        # Below rounding of the mean a deviation is noise.
+        spread = deviation > _ROUNDING * np.finfo(values.dtype).eps * np.abs(self.mean)
         if not spread.any():
             n_samples = f"{len(values)} sample" + ("s" if len(values) > 1 else "")
             raise ValueError(
@@ -54,7 +59,7 @@ class Whitener:
         )
         scaled = np.sqrt(share)[:, None] * centred * factor
         _, singular, right = np.linalg.svd(scaled, full_matrices=False)
-        kept = int(np.sum(singular > max(_RANK, eps) * singular[0]))
+        kept = int(np.sum(singular > rank_tolerance(values) * singular[0]))
         if rank is not None:
             kept = min(kept, _count(singular[:kept], rank))
         singular, right = singular[:kept], right[:kept]

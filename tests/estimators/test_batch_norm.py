@@ -182,7 +182,7 @@ def test_data_that_cannot_be_normalised(regression):
 AFTER = {"batch_norm": "after", "n_patterns": 25, "n_threads": 1, "tol": 1e-9}
 
 
-class TestAfterTheGate:
+class TestAfterTheActivation:
     def test_program_is_a_group_lasso_of_whitened_outputs(self, regression):
         X, y = regression
         X, y = np.column_stack([X[:60, :3], X[:60, 0]]), y[:60]  # a feature twice
@@ -261,10 +261,60 @@ class TestAfterTheGate:
         np.testing.assert_allclose(model.predict(X), same.predict(X))
         np.testing.assert_array_equal(model.batch_norm_.beta, same.batch_norm_.beta)
 
-    def test_relu_networks_have_none(self, regression):
-        message = r"^batch_norm='after' needs activation='gated_relu', got 'relu'$"
+    @pytest.mark.parametrize("options", [{}, {"fit_intercept": False}, {"bn_rank": 3}])
+    def test_relu_networks(self, regression, options):
+        X, y = regression
+        options = {**AFTER, "tol": 1e-6, "activation": "relu", **options}
+        model = cvxnn.ReLURegressor(0.02, **options).fit(X, y)
+        assert model.dual_gap_ <= 1e-6 * model.objective_
+        parts, scale = model.batch_norm_, y.std()
+        hidden = parts.layers.coefs_[0], parts.layers.intercepts_[0]
+        outputs = np.maximum(X @ hidden[0] + hidden[1], 0.0)
+        np.testing.assert_allclose(outputs.mean(axis=0), parts.running_mean, rtol=1e-8)
+        np.testing.assert_allclose(outputs.var(axis=0), parts.running_var, rtol=1e-8)
+        decayed = (parts.gamma, parts.beta, parts.layers.coefs_[1] / scale)
+        value = 0.5 * np.mean((model.predict(X) - y) ** 2) / scale**2
+        value += 0.01 * sum(np.sum(part**2) for part in decayed)
+        assert value == pytest.approx(model.objective_, rel=1e-9)
+
+    def test_relu_networks_of_several_outputs(self, classification):
+        X, _ = classification
+        labels = np.digitize(X[:, 0], np.quantile(X[:, 0], [0.3, 0.7]))
+        options = {**AFTER, "activation": "relu", "tol": 1e-2, "penalty": "nuclear"}
+        model = cvxnn.ReLUClassifier(0.02, **options).fit(X, labels)
+        scores = model.batch_norm_.network().predict(X)
+        np.testing.assert_allclose(scores, model.decision_function(X), atol=1e-9)
+        assert model.score(X, labels) > 0.8
+        assert not model.exact_
+
+    def test_neurons_that_are_always_active(self, regression):
+        X, _ = regression
+        model = cvxnn.ReLURegressor(0.05, **AFTER, activation="relu").fit(X, X @ np.arange(10.0))
+        layers = model.batch_norm_.layers
+        always = (X @ layers.coefs_[0] + layers.intercepts_[0] >= -1e-9).all(axis=0)
+        assert always.all()  # of a linear function nothing else is left
+        assert model.score(X, X @ np.arange(10.0)) > 0.99
+
+    def test_single_precision(self, regression):
+        X, y = regression
+        options = {**AFTER, "tol": 1e-5, "activation": "relu"}
+        one, two = (cvxnn.ReLURegressor(0.05, **options).fit(Z, y) for Z in (X, np.float32(X)))
+        assert two.objective_ == pytest.approx(one.objective_, rel=1e-4)
+
+    def test_patterns_that_do_not_span(self):
+        X = np.abs(np.random.default_rng(3).standard_normal((9, 3)))
+        X[1:, 0] *= -1.0
+        options = {"standardize": False, "fit_intercept": False, "activation": "relu"}
+        model = cvxnn.ReLURegressor(batch_norm="after", gates=[[1.0], [0.0], [0.0]], **options)
+        message = r"^patterns must have one whose active samples span all, for batch_norm='after' w"
         with pytest.raises(ValueError, match=message):
-            cvxnn.ReLURegressor(**AFTER, activation="relu").fit(*regression)
+            model.fit(X, X[:, 1])
+
+    def test_no_adaptive_patterns(self, regression):
+        message = r"^batch_norm='after' needs patterns='sample' or 'exact', got 'adaptive'$"
+        options = {**AFTER, "activation": "relu", "patterns": "adaptive"}
+        with pytest.raises(ValueError, match=message):
+            cvxnn.ReLURegressor(**options).fit(*regression)
 
 
 def images(n_axes):

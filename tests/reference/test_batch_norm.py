@@ -32,10 +32,9 @@ def fitted(X, y, alpha, *, activation="relu", tol=1e-10, **options):
         alpha,
         activation=activation,
         patterns="exact",
-        batch_norm=True,
         tol=tol,
         **AS_THEY_ARE,
-        **options,
+        **{"batch_norm": True, **options},
     )
     return model.fit(X, y)
 
@@ -85,6 +84,33 @@ def test_several_outputs(activation, key, tol, rel):
     assert 5 * model.lower_bound_ == pytest.approx(case[key], rel=rel)
     recovered = network_objective(model.network_, model.batch_norm_, X, Y, alpha)
     assert recovered == pytest.approx(model.objective_, rel=1e-8)
+
+
+def normal_outputs(X, weights):
+    """What ReLU neurons put out, to mean zero and variance one; zeros of those that are off."""
+    outputs = np.maximum(X @ weights, 0.0)
+    centred = outputs - outputs.mean(axis=0)
+    deviation = outputs.std(axis=0)
+    return np.divide(centred, deviation, out=np.zeros_like(centred), where=deviation > 1e-9)
+
+
+def after_objective(model, X, y):
+    """The objective of a network that is normalised after its ReLU, from its weights alone."""
+    parts = model.batch_norm_
+    neurons = parts.gamma * normal_outputs(X, parts.layers.coefs_[0]) + parts.beta
+    fit = (neurons @ parts.layers.coefs_[1]).reshape(y.shape)
+    np.testing.assert_allclose(fit, model.predict(X), atol=1e-12)
+    decay = sum(np.sum(p**2) for p in (parts.gamma, parts.beta, parts.layers.coefs_[1]))
+    return 0.5 * np.sum((fit - y) ** 2) / len(y) + 0.5 * model.alpha * decay
+
+
+def test_after_relu():
+    case, arrays = CASES["bn_after_relu"], case_arrays("bn_after_relu")
+    X, y, alpha = arrays["X"], arrays["y"], case["params"]["beta"] / 6**0.5
+    model = fitted(X, y, alpha, batch_norm="after")
+    assert 6 * model.objective_ == pytest.approx(case["convex_optimum"], abs=1e-8)
+    assert 6 * model.lower_bound_ == pytest.approx(case["convex_optimum"], abs=1e-8)
+    assert after_objective(model, X, y) == pytest.approx(model.objective_, rel=1e-10)
 
 
 @pytest.mark.parametrize(

@@ -170,3 +170,43 @@ def test_group_lasso_against_skglm(fit_intercept, fraction):
     np.testing.assert_allclose(
         X @ result.coef + result.intercept, X @ peer.coef_ + peer.intercept_, atol=1e-4
     )
+
+
+@pytest.mark.parametrize(
+    ("n", "d", "bias", "n_kept"),
+    [(7, 3, False, 34), (5, 4, False, 6), (6, 3, True, 19), (4, 6, False, 1)],
+)
+def test_normalised_relu_outputs_need_only_patterns_that_span(n, d, bias, n_kept):
+    # All patterns, with the weights that outputs do not fix, against those that are left.
+    rng = np.random.default_rng(1)
+    X, y, alpha = rng.standard_normal((n, d)), rng.standard_normal(n), 0.1
+    if bias:
+        X[:, -1] = 1.0
+    fit, norms, constraints = 0.0, 0.0, []
+    for mask in cvxnn.enumerate_patterns(X).to_dense().T:
+        outputs = mask[:, None] * X
+        left, values, right = np.linalg.svd(outputs - outputs.mean(axis=0))
+        rank = int((values > 1e-10).sum())
+        for sign in (1.0, -1.0) if mask.any() else ():
+            s, beta, rest = cp.Variable(rank), cp.Variable(), cp.Variable(d)
+            weights = right[:rank].T @ cp.multiply(np.sqrt(n) / values[:rank], s)
+            kernel = right[rank:].T @ rest[rank:] if rank < d else 0.0
+            constraints.append(cp.multiply(2.0 * mask - 1.0, X @ (weights + kernel)) >= 0)
+            fit = fit + sign * (np.sqrt(n) * left[:, :rank] @ s + beta)
+            norms = norms + cp.norm(cp.hstack([s, beta]))
+    loss = cp.sum_squares(fit - y) / (2 * n)
+    optimum = cp.Problem(cp.Minimize(loss + alpha * norms), constraints).solve(solver="CLARABEL")
+    model = cvxnn.ReLURegressor(
+        alpha,
+        activation="relu",
+        patterns="exact",
+        batch_norm="after",
+        fit_intercept=False,
+        standardize=False,
+        tol=1e-9,
+    ).fit(X, y)
+    assert model.n_patterns_ == n_kept
+    assert model.objective_ == pytest.approx(optimum, rel=1e-6)
+    if n <= d:  # one block, without a cone
+        size = np.sqrt(np.mean(y**2))
+        assert optimum == pytest.approx(alpha**2 / 2 + alpha * (size - alpha), rel=1e-6)

@@ -135,9 +135,9 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Certified
                 f"penalty={self.penalty!r} makes zeros of features, which batch_norm mixes: "
                 "take another penalty"
             )
-        if self._placement == "after" and self.activation != "gated_relu":
+        if self._placement == "after" and self.patterns == "adaptive":
             raise ValueError(
-                f"batch_norm='after' needs activation='gated_relu', got {self.activation!r}"
+                "batch_norm='after' needs patterns='sample' or 'exact', got 'adaptive'"
             )
 
     @property
@@ -249,7 +249,8 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Certified
             "l1_ratio": self.l1_ratio,
         }
         if patterns is not None and self._placement == "after":
-            outputs = normalised_outputs(data, weight, patterns, self.bn_rank)
+            relu = self.activation == "relu"
+            outputs = normalised_outputs(data, weight, patterns, self.bn_rank, relu=relu)
             return [outputs.program(part, **options) for part in parts]
         n_blocks = 1 if patterns is None else patterns.n_patterns
         problems = [

@@ -55,11 +55,11 @@ class ReLUClassifier(ClassifierTargets, ReLUEstimator):
         Batch normalisation, whose scale and shift are regularised in place of hidden weights.
         ``before``, or True, normalises each neuron's pre-activation. Gates are then on whitened
         inputs, n_features or fewer, and a constant column. ``after`` normalises what a neuron puts
-        out, for ``gated_relu`` and ``patterns`` other than adaptive. X must be dense.
+        out, for ``patterns`` other than adaptive. X must be dense.
     bn_rank : int, float or None, default=None
         For ``batch_norm``: the number of leading principal directions to use, at most, or, between
         0 and 1, the share of their variance. They are of the inputs, scaled to unit variance if
-        ``standardize``, and for ``after`` of the inputs on which a gate is open. None is all.
+        ``standardize``, and for ``after`` of the inputs on which a neuron is active. None is all.
     class_weight : dict, 'balanced' or None, default=None
         Weights of classes, by label, which multiply the weights of their samples; None is one.
         ``balanced`` gives each class the same total weight.
