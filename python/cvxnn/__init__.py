@@ -11,6 +11,7 @@ from cvxnn.arrangements import (
 )
 from cvxnn.batch_norm import BatchNormNetwork, BatchNormOptimum, batch_norm_closed_form
 from cvxnn.certificates import Certificate, certify
+from cvxnn.circular import CircularResult, solve_circular
 from cvxnn.conv_network import ConvNetwork
 from cvxnn.core import alpha_max, solve, solve_path
 from cvxnn.decomposition import Decomposition, decompose
@@ -54,6 +55,7 @@ __all__ = [
     "BatchNormNetwork",
     "BatchNormOptimum",
     "Certificate",
+    "CircularResult",
     "ConvNetwork",
     "ConvReLUClassifier",
     "ConvReLURegressor",
@@ -90,6 +92,7 @@ __all__ = [
     "sample_sparse_gates",
     "show_versions",
     "solve",
+    "solve_circular",
     "solve_group_lasso",
     "solve_path",
 ]

@@ -1,4 +1,4 @@
-"""Linear circular filters of the size of their inputs: group lassos in the Fourier basis."""
+"""Circular filters of the size of their inputs, in the Fourier basis."""
 
 import math
 
@@ -44,26 +44,38 @@ def fourier_design(X: Data) -> BlockDesign:
     )
 
 
+def _spectrum(coefs: Float, shape: tuple[int, ...]) -> NDArray[np.complex128]:
+    """Return the Fourier transform (n_channels, n_positions) that has these coefficients."""
+    kept, other = _half(shape)
+    scale = np.where(kept < other, np.sqrt(2.0), 1.0)[:, None]
+    real, imaginary = np.split(coefs / scale, 2, axis=1)
+    spectrum = np.zeros((coefs.shape[1] // 2, math.prod(shape)), dtype=complex)
+    spectrum[:, kept] = (real + 1j * imaginary).T
+    spectrum[:, other] = spectrum[:, kept].conj()
+    return spectrum
+
+
+def _in_space(spectrum: NDArray[np.complex128], shape: tuple[int, ...]) -> Float:
+    """Return the images (n_channels, ...) of flat spectra."""
+    axes = range(1, len(shape) + 1)
+    images: Float = np.fft.ifftn(spectrum.reshape(-1, *shape), axes=axes, norm="ortho").real
+    return images
+
+
+def fourier_image(coefs: Float, shape: tuple[int, ...]) -> Float:
+    """Return the image (n_channels, ...) of coefficients of the blocks of `fourier_design`."""
+    return _in_space(_spectrum(coefs, shape), shape)
+
+
 def fourier_filter(coefs: Float, shape: tuple[int, ...]) -> tuple[Float, Float]:
     """Return the balanced filter (n_channels, ...) and weights (n_positions,) of coefficients.
 
     These are (n_blocks, 2 * n_channels), of the blocks of `fourier_design`. One filter is enough:
     those of single frequencies add up without a price.
     """
-    kept, other = _half(shape)
-    size = math.prod(shape)
-    scale = np.where(kept < other, np.sqrt(2.0), 1.0)[:, None]
-    real, imaginary = np.split(coefs / scale, 2, axis=1)
-    image = np.zeros((coefs.shape[1] // 2, size), dtype=complex)
-    image[:, kept] = (real + 1j * imaginary).T
-    image[:, other] = image[:, kept].conj()
-    length = np.linalg.norm(image, axis=0)
-    weights = np.sqrt(length / np.sqrt(size))
-    direction = np.divide(image, length, out=np.zeros_like(image), where=length > 0.0)
-    axes = range(1, len(shape) + 1)
-
-    def in_space(values: NDArray[np.complex128]) -> Float:
-        real: Float = np.fft.ifftn(values.reshape(-1, *shape), axes=axes, norm="ortho").real
-        return real
-
-    return in_space(direction * weights), in_space(weights.astype(complex)).reshape(-1)
+    spectrum = _spectrum(coefs, shape)
+    length = np.linalg.norm(spectrum, axis=0)
+    weights = np.sqrt(length / np.sqrt(math.prod(shape)))
+    direction = np.divide(spectrum, length, out=np.zeros_like(spectrum), where=length > 0.0)
+    weights_in_space = _in_space(weights.astype(complex), shape)
+    return _in_space(direction * weights, shape), weights_in_space.reshape(-1)

@@ -6,6 +6,7 @@ decay and outputs that the network has by direct formulas where the library uses
 
 import numpy as np
 import pytest
+from scipy.linalg import circulant
 from scipy.optimize import minimize
 
 import cvxnn
@@ -170,6 +171,28 @@ def test_circular_linear_filters():
     np.testing.assert_allclose(image, case["v"], atol=1e-5)
     lengths = np.abs(np.fft.fft(image, norm="ortho"))
     np.testing.assert_allclose(lengths, case["abs_Fv"], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("key", "factor"),
+    [("optimum_unit_l2_filter", 1.0), ("optimum_unit_frobenius_circulant", 2.0)],
+)
+def test_circular_filters_before_relu(key, factor):
+    # The circulant matrix of a filter of four entries has twice its norm.
+    case = ARCHITECTURES["cnn_circular_relu"]
+    X, y = signals("cnn_circular_relu")
+    alpha = factor * case["params"]["beta"] / 5
+    result = cvxnn.solve_circular(X, y, alpha=alpha, tol=2e-7)
+    assert result.patterns.n_patterns == case["n_arrangements"]
+    assert 5 * result.primal == pytest.approx(case[key], rel=1e-6)
+    assert 5 * result.dual == pytest.approx(case[key], rel=1e-6)
+    filters, hidden, output = result.layers()
+    images = [circulant(u[0]) @ w for u, w in zip(filters, hidden, strict=True)]
+    fit = np.maximum(X[:, 0] @ np.transpose(images), 0.0) @ output
+    decay = np.sum(hidden**2) + np.sum(output**2)
+    value = 0.5 * np.mean((fit - y) ** 2) + 0.5 * alpha * decay
+    assert value == pytest.approx(result.primal, rel=1e-12)
+    np.testing.assert_allclose(np.linalg.norm(filters, axis=(1, 2)), 1.0)
 
 
 @pytest.mark.parametrize("name", ["gap", "pool2x2"])
