@@ -33,6 +33,7 @@ from cvxnn.results import (
     PathResult,
     SolveResult,
 )
+from cvxnn.three_layer import ThreeLayerResult, solve_three_layer
 from cvxnn.token_network import TokenNetwork
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ __all__ = [
     "ReLURegressor",
     "ReLURegressorCV",
     "SolveResult",
+    "ThreeLayerResult",
     "TokenNetwork",
     "activation_patterns",
     "alpha_max",
@@ -95,6 +97,7 @@ __all__ = [
     "solve_circular",
     "solve_group_lasso",
     "solve_path",
+    "solve_three_layer",
 ]
 
 # scikit-learn takes most of a second to import: only those who ask for an estimator wait for it.

@@ -195,6 +195,22 @@ def test_circular_filters_before_relu(key, factor):
     np.testing.assert_allclose(np.linalg.norm(filters, axis=(1, 2)), 1.0)
 
 
+def test_two_layers_of_relu_neurons():
+    case = ARCHITECTURES["cnn_three_layer_two_relu"]
+    arrays = architecture_arrays("cnn_three_layer_two_relu")
+    X, y, alpha = arrays["Xp"], arrays["y"], case["params"]["beta"] / 3
+    result = cvxnn.solve_three_layer(X, y, alpha=alpha, tol=1e-9)
+    assert result.complete
+    assert 3 * result.primal == pytest.approx(case["unshared_frobenius_optimum"], abs=5e-7)
+    assert 3 * result.dual == pytest.approx(case["unshared_nonconvex_best"], abs=5e-7)
+    filters, hidden, output = result.layers()
+    maps = np.maximum(np.einsum("ikh,jkh->ijk", X, filters), 0.0)
+    fit = np.maximum((maps * hidden).sum(axis=2), 0.0) @ output
+    decay = np.sum(hidden**2) + np.sum(output**2)
+    value = 0.5 * np.mean((fit - y) ** 2) + 0.5 * alpha * decay
+    assert value == pytest.approx(result.primal, rel=1e-10)
+
+
 @pytest.mark.parametrize("name", ["gap", "pool2x2"])
 def test_images_of_three_classes(name):
     case = ARCHITECTURES["cnn_gated_medium"][name]
