@@ -21,8 +21,10 @@ class ThreeLayerResult(DesignResult):
 
     Attributes
     ----------
+    patterns : JointPatterns
+        The joint patterns of both layers.
     n_patterns : int
-        Number of joint patterns of both layers.
+        Their number.
     complete : bool
         Whether these are all: the bound is then one of all networks.
     """

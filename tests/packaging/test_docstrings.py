@@ -29,6 +29,7 @@ RECORDS = [
     "BatchNormNetwork",
     "BatchNormOptimum",
     "Certificate",
+    "CircularResult",
     "Decomposition",
     "GroupLassoResult",
     "IterationInfo",
@@ -36,6 +37,7 @@ RECORDS = [
     "PathResult",
     "PatternSet",
     "SolveResult",
+    "ThreeLayerResult",
 ]
 CLASSES = [
     "ConvNetwork",
