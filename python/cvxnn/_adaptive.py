@@ -156,6 +156,10 @@ class AdaptiveProgram:
         starts = self._random_directions(_FINAL * self._n_starts)
         return find_violations(self._data, theta, starts, self._n_threads).largest
 
+    def can_start_from(self, result: Any) -> bool:  # noqa: ARG002  # as other programs
+        """Whether a solve can start from a result: patterns are generated afresh."""
+        return False
+
     def solve(
         self,
         alphas: Sequence[float] | Float,

@@ -12,9 +12,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cvxnn._column_generation import NeuronProgram
+from cvxnn._column_generation import Atoms, NeuronProgram
 from cvxnn._ext import core
-from cvxnn._problem import Problem, make_problem, shown_log, solver_settings
+from cvxnn._problem import (
+    Problem,
+    make_problem,
+    same_gates,
+    shown_log,
+    solver_settings,
+    within_rounding,
+)
 from cvxnn._threads import effective_threads
 from cvxnn._validation import Data, Float
 from cvxnn.arrangements import PatternSet
@@ -53,7 +60,7 @@ class BlockDesign:
         For ReLU neurons: all that they see, and the activation pattern on it of each block; or
         rows of each block's own.
     gates : ndarray of shape (..., n_blocks) or None
-        For gated neurons: the gate of each block.
+        The gate of each block, if it has one.
     weights : ndarray of shape (n_blocks,) or None
         Multiples of alpha for each block; None is one.
     """
@@ -93,12 +100,15 @@ class DesignResult(Certified):
         Coefficients.
     intercept : ndarray of shape (n_outputs,), float64
         Unpenalised output intercept.
+    gates : ndarray of shape (..., n_blocks) or None
+        Those of the design.
     """
 
     active_set: NDArray[np.int64]
     signs: NDArray[np.int64] = field(repr=False)
     blocks: Float = field(repr=False)
     intercept: Float
+    gates: Float | None = field(repr=False)
 
     def neurons(self) -> tuple[Float, Float, NDArray[np.int64]]:
         """Return hidden weights, output weights and the block of each neuron.
@@ -167,17 +177,60 @@ class DesignProgram:
         return value
 
     def solve(
-        self, alphas: Sequence[float] | Float, *, verbose: int, **settings: Any
+        self,
+        alphas: Sequence[float] | Float,
+        *,
+        verbose: int,
+        init: DesignResult | None = None,
+        **settings: Any,
     ) -> list[DesignResult]:
         """Solve at each alpha, each from the one before; see `solver_settings`."""
         checked = solver_settings(verbose=verbose, **settings)
         neurons = self._neurons
         with shown_log(verbose):
             if neurons is not None:
-                solutions = neurons.solve(alphas, None, checked)
+                atoms = None if init is None else self._starting_atoms(init)
+                solutions = neurons.solve(alphas, atoms, checked)
             else:
-                solutions = self._call("solve", **checked, alphas=list(alphas), init=None)
+                start = None if init is None else self._starting_point(init)
+                solutions = self._call("solve", **checked, alphas=list(alphas), init=start)
         return [self._result(solution) for solution in solutions]
+
+    def can_start_from(self, result: Any) -> bool:
+        """Whether a result is of blocks of this shape and these gates, in the cones if any."""
+        design, n_outputs = self.design, self.problem.n_outputs
+        return (
+            isinstance(result, DesignResult)
+            and result.blocks.shape[1:] == (design.n_inputs, design.n_positions, n_outputs)
+            and result.active_set.max(initial=0) < design.n_blocks
+            and same_gates(design.gates, result.gates)
+            and (self.problem.fit_intercept or not result.intercept.any())
+            and (design.cones is None or self._in_cones(result))
+        )
+
+    def _in_cones(self, result: DesignResult) -> bool:
+        """Whether neurons are in the cones of these data: the same gates may be of others."""
+        hidden, _, owner = result.neurons()
+        cones = self.design.cones
+        if isinstance(cones, StackedCones):
+            bounds = zip(cones.starts[owner], cones.starts[owner + 1], hidden, strict=True)
+            margins = [cones.rows[first:last] @ weights for first, last, weights in bounds]
+            return within_rounding(np.concatenate([np.zeros(1), *margins]))
+        assert cones is not None
+        signs = 2.0 * cones[1].subset(owner).to_dense() - 1.0
+        return within_rounding(signs * (cones[0] @ hidden.T))
+
+    def _starting_atoms(self, init: DesignResult) -> Atoms:
+        """Return the neurons of an earlier result."""
+        hidden, output, owner = init.neurons()
+        norms = np.linalg.norm(hidden, axis=1)
+        return Atoms(owner, (hidden / norms[:, None]).T, output * norms[:, None, None])
+
+    def _starting_point(self, init: DesignResult) -> tuple[list[int], Float, Float]:
+        """Return the core's starting point from an earlier result."""
+        active = init.active_set + np.where(init.signs > 0, 0, self.design.n_blocks)
+        free = init.intercept[None][: self.problem.fit_intercept]
+        return active.tolist(), init.blocks.transpose(0, 3, 2, 1).ravel(), free
 
     def _result(self, solution: dict[str, Any]) -> DesignResult:
         design, n_outputs = self.design, self.problem.n_outputs
@@ -191,6 +244,7 @@ class DesignProgram:
             signs=np.where(active[order] < design.n_blocks, 1, -1),
             blocks=np.ascontiguousarray(blocks[order].transpose(0, 3, 2, 1)),
             intercept=self.problem.split_free(solution["free_coefs"])[0],
+            gates=design.gates,
         )
 
 

@@ -17,8 +17,8 @@ import numpy as np
 
 from cvxnn._ext import core
 from cvxnn._heads import Coordinates, FormedMaps, Heads, Index, Maps
-from cvxnn._problem import Problem, shown_log, solver_settings
-from cvxnn._threads import blas_threads
+from cvxnn._problem import Problem, same_gates, shown_log, solver_settings
+from cvxnn._threads import blas_threads, effective_threads
 from cvxnn._validation import Float
 from cvxnn.results import Certified, IterationInfo
 
@@ -44,9 +44,12 @@ class FactorResult(Certified):
     ----------
     heads : Heads
         The network, balanced: its weight decay is the penalty.
+    gates : ndarray of shape (n_blocks, ...) or None
+        Those of the design.
     """
 
     heads: Heads = field(repr=False)
+    gates: Float | None = field(repr=False)
 
     @property
     def intercept(self) -> Float:
@@ -76,20 +79,38 @@ class FactorProgram:
     problem: Problem
     design: Maps
 
-    def alpha_max(self) -> float:
+    def alpha_max(self, n_threads: int | None = None) -> float:
         """Return the smallest alpha at which every block is zero."""
-        empty = self._descend(self._empty(), 1.0, _MOST_STEPS, 0.0)[0]
-        theta = self._theta(self._fit(empty))
-        norms = [self._top_pairs(theta, block)[0][0] for block in range(self.design.n_blocks)]
+        with blas_threads(effective_threads(n_threads)):
+            empty = self._descend(self._empty(), 1.0, _MOST_STEPS, 0.0)[0]
+            theta = self._theta(self._fit(empty))
+            norms = [self._top_pairs(theta, block)[0][0] for block in range(self.design.n_blocks)]
         return float(max(norms))
 
+    def can_start_from(self, result: Any) -> bool:
+        """Whether a result is of heads of this shape and these gates."""
+        design, n_outputs = self.design, self.problem.n_outputs
+        return (
+            isinstance(result, FactorResult)
+            and result.heads.hidden.shape[1] == design.n_inputs
+            and result.heads.output.shape[1:] == (design.n_positions, n_outputs)
+            and result.heads.owner.max(initial=0) < design.n_blocks
+            and same_gates(design.gates, result.gates)
+            and (self.problem.fit_intercept or not result.intercept.any())
+        )
+
     def solve(
-        self, alphas: Sequence[float] | Float, *, verbose: int, **settings: Any
+        self,
+        alphas: Sequence[float] | Float,
+        *,
+        verbose: int,
+        init: FactorResult | None = None,
+        **settings: Any,
     ) -> list[FactorResult]:
         """Solve at each alpha, each from the one before; see `solver_settings`."""
         checked = solver_settings(verbose=verbose, **settings)
         results: list[FactorResult] = []
-        heads, started = self._empty(), time.monotonic()
+        heads, started = self._empty() if init is None else init.heads, time.monotonic()
         with shown_log(verbose), blas_threads(checked["n_threads"]):
             for alpha in alphas:
                 result = self._solve(float(alpha), heads, started, checked)
@@ -349,4 +370,5 @@ class FactorProgram:
             theta=best.theta[:, 0] if best.theta.shape[1] == 1 else best.theta,
             trace=trace,
             heads=state.heads,
+            gates=self.design.gates,
         )

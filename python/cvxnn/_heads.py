@@ -32,6 +32,10 @@ class Maps(Protocol):
     def n_positions(self) -> int:
         """Positions of a map."""
 
+    @property
+    def gates(self) -> Float | None:
+        """The gate of each block, if it has one."""
+
     def maps(self, hidden: Float, owner: Index) -> Float:
         """Return maps (n_rows, m, n_positions) of hidden weights (m, n_inputs)."""
 
@@ -44,6 +48,7 @@ class FormedMaps:
     """A design whose blocks (n_blocks, n_rows, n_positions, n_inputs) are held in memory."""
 
     blocks: Float
+    gates: Float | None = None
 
     @property
     def n_blocks(self) -> int:

@@ -110,14 +110,18 @@ class NormalisedProgram:
         self,
         alphas: Sequence[float] | Float,
         *,
-        init: None,  # noqa: ARG002  # other programs can start from an earlier result
+        init: NormalisedResult | None,
         **settings: Any,
     ) -> list[NormalisedResult]:
         """Solve at each alpha, each from the one before; see `solver_settings`."""
         return [
             NormalisedResult(**vars(result), outputs=self.outputs)
-            for result in self.program.solve(alphas, **settings)
+            for result in self.program.solve(alphas, init=init, **settings)
         ]
+
+    def can_start_from(self, result: Any) -> bool:
+        """Whether a result is over blocks of the same shape and gates."""
+        return isinstance(result, NormalisedResult) and self.program.can_start_from(result)
 
 
 def normalised_outputs(
@@ -140,7 +144,9 @@ def normalised_outputs(
     for p, (whitener, output) in enumerate(zip(whiteners, outputs, strict=True)):
         matrix[:, p, : whitener.n_columns] = whitener.transform(output, constant_column=False)
     cones = _cones(data, masks, whiteners, size, ones) if relu else None
-    design = BlockDesign(matrix.reshape(len(data), -1), len(whiteners), size + 1, cones)
+    design = BlockDesign(
+        matrix.reshape(len(data), -1), len(whiteners), size + 1, cones, gates=patterns.gates
+    )
     return NormalisedOutputs(data, design, patterns, whiteners, ones)
 
 

@@ -33,6 +33,7 @@ Callback = Callable[[IterationInfo], bool | None]
 
 PENALTIES = ("group", "nuclear", "columns", *SPARSE_PENALTIES)
 L1_RATIO = 0.5
+_ROUNDING = 1e-9  # of the largest margin: by how much blocks may leave their cones
 
 _log = logging.getLogger("cvxnn")
 
@@ -142,6 +143,18 @@ def make_problem(
         l1_ratio=check_share(l1_ratio, "l1_ratio"),
         block_rows=block_rows,
     )
+
+
+def within_rounding(margins: Float) -> bool:
+    """Whether margins of neurons are those of points in cones: none is negative."""
+    return bool(margins.min(initial=0.0) >= -_ROUNDING * np.abs(margins).max(initial=0.0))
+
+
+def same_gates(one: Float | None, other: Float | None) -> bool:
+    """Whether two designs have the same gates, or none."""
+    if one is None or other is None:
+        return one is other
+    return np.array_equal(one, other)
 
 
 def solver_settings(

@@ -10,14 +10,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from cvxnn._column_generation import Atoms, NeuronProgram
 from cvxnn._ext import core
-from cvxnn._problem import Problem, make_problem, shown_log, solver_settings
+from cvxnn._problem import Problem, make_problem, shown_log, solver_settings, within_rounding
 from cvxnn._threads import effective_threads
 from cvxnn._validation import Float, check_choice, core_form, refuse_sparse
 from cvxnn.arrangements import PatternSet, check_samples_of
 from cvxnn.results import SolveResult, certified_fields
 
 ACTIVATIONS = ("gated_relu", "relu")
-_ROUNDING = 1e-9  # of the largest margin: by how much blocks may leave their cones
 _SOLVERS_IN_CONES = ("auto", "fista")
 
 
@@ -161,8 +160,21 @@ class PatternProgram:
         """Whether blocks are ReLU neurons of these data: the same patterns may be of others."""
         hidden, _, owner = result.hidden_and_output()
         signs = 2.0 * self.patterns.subset(result.active_set[owner]).to_dense() - 1.0
-        margins = signs * (self.problem.data @ hidden)
-        return bool(margins.min(initial=0.0) >= -_ROUNDING * np.abs(margins).max(initial=0.0))
+        return within_rounding(signs * (self.problem.data @ hidden))
+
+    def can_start_from(self, result: Any) -> bool:
+        """Whether a result is over the same patterns, and of the same outputs."""
+        own, n_outputs = self.patterns, self.problem.n_outputs
+        return (
+            isinstance(result, SolveResult)
+            and result.activation == self.activation
+            and result.patterns.n_samples == own.n_samples
+            and result.patterns.n_features == own.n_features
+            and np.array_equal(result.patterns.words, own.words)
+            and result.theta.shape[1:] == ((n_outputs,) if n_outputs > 1 else ())
+            and (self.problem.fit_intercept or not np.any(result.intercept))
+            and (self.activation != "relu" or self.in_cones(result))
+        )
 
     def _check_start(self, init: SolveResult) -> None:
         """Refuse what is no earlier result over the same patterns."""

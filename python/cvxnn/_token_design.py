@@ -121,14 +121,14 @@ class TokenDesign:
         for block in range(self.n_blocks):
             matrix[:, block] = self._unit_maps(block)
         rows = matrix.reshape(self.n_rows, -1)
-        return BlockDesign(rows, self.n_blocks, self.n_inputs, self.cones)
+        return BlockDesign(rows, self.n_blocks, self.n_inputs, self.cones, self.gates)
 
     def formed(self) -> FormedMaps:
         """Return the same blocks in memory."""
         blocks = np.empty((self.n_blocks, self.n_rows, self.n_positions, self.n_inputs))
         for block in range(self.n_blocks):
             blocks[block] = self._unit_maps(block)
-        return FormedMaps(blocks)
+        return FormedMaps(blocks, self.gates)
 
 
 def token_design(

@@ -111,12 +111,17 @@ class Convolution:
             winners, gates = self._distinct_winners(X, gates)
             matrix = self._won(X, winners)
             cones = self._winning_cones(X, winners, matrix)
-            return BlockDesign(matrix, gates.shape[1], gates.shape[0], cones)
+            return BlockDesign(matrix, gates.shape[1], gates.shape[0], cones, gates)
         seen = self.windows.patches(X, constant=self.constant)
         rows = seen.reshape(-1, seen.shape[2])
         patterns = activation_patterns(rows, gates, n_threads=self.n_threads)
-        matrix = self._averaged(X, patterns)
-        return BlockDesign(matrix, patterns.n_patterns, patterns.n_features, (rows, patterns))
+        return BlockDesign(
+            self._averaged(X, patterns),
+            patterns.n_patterns,
+            patterns.n_features,
+            (rows, patterns),
+            patterns.gates,
+        )
 
     def _patterns(self, X: Data, gates: Float) -> PatternSet:
         """Return the patterns of gates on all patches, from strips of them."""
