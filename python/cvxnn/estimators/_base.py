@@ -10,13 +10,12 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from cvxnn._adaptive import AdaptiveProgram
 from cvxnn._normalised_outputs import normalised_outputs
-from cvxnn._problem import PENALTIES, Callback, make_problem
+from cvxnn._problem import PENALTIES, make_problem
 from cvxnn._programs import ACTIVATIONS, PatternProgram
 from cvxnn._validation import (
     Float,
     Samples,
     check_choice,
-    check_count,
     check_data,
     check_gates,
     check_samples,
@@ -34,7 +33,7 @@ from cvxnn.arrangements import (
     sample_gates,
 )
 from cvxnn.estimators._certified import CertifiedEstimator
-from cvxnn.estimators._columns import Columns, InputMap, Program, Solution, Standardizer
+from cvxnn.estimators._columns import Columns, InputMap, Standardizer, TableColumns
 from cvxnn.gate_samplers import sample_quantile_gates, sample_sparse_gates
 from cvxnn.losses import Huber
 from cvxnn.results import SPARSE_PENALTIES
@@ -152,9 +151,11 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Certified
         """Whether neurons have a bias; with batch normalisation it is its shift."""
         return bool(self.fit_intercept or self._placement == "before")
 
-    def _pattern_counts(self) -> list[int]:
-        """Return the numbers of patterns to fit with, checked."""
-        return [check_count(self.n_patterns, "n_patterns")]
+    def _given_gates(self) -> str | None:
+        if self.patterns != "sample":
+            return f"patterns={self.patterns!r}"
+        sampled = isinstance(self.gates, str) or callable(self.gates)
+        return None if sampled else super()._given_gates()
 
     @property
     def _penalty(self) -> str:
@@ -230,7 +231,7 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Certified
         patterns = None if adaptive else self._make_patterns(data, random_state, n_patterns)
         parts = [targets] if self._joint else targets.T
         programs = self._programs(data, parts, weight, patterns, random_state)
-        return Columns(programs, input_map, target_map)
+        return TableColumns(programs, target_map, input_map)
 
     def _programs(
         self,
@@ -239,7 +240,7 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Certified
         weight: Float,
         patterns: PatternSet | None,
         random_state: RandomState,
-    ) -> Sequence[Program]:
+    ) -> Sequence[Any]:
         """Return a program for each part of the targets, over patterns or none yet."""
         options: dict[str, Any] = {
             "loss": self.loss,
@@ -272,28 +273,12 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Certified
         center = self.standardize and self.fit_intercept and not is_sparse(X)
         return Standardizer(X, weight, center=center, scale=self.standardize)
 
-    def _solve(
-        self,
-        columns: Columns,
-        alpha: float,
-        *,
-        callback: Callback | None = None,
-        warm_start: bool = False,
-    ) -> None:
-        """Solve all columns at one alpha and set what a fit leaves behind."""
-        last: Sequence[Solution] = getattr(self, "_solutions", ()) if warm_start else ()
-        starts = columns.starts_from(last)
-        results = columns.solve([alpha], starts, callback=callback, **self._settings())[0]
-        if warm_start:
-            self._solutions = results
-        self.network_ = columns.network(results)
+    def _keep(self, columns: Columns, results: Sequence[Any]) -> None:
+        super()._keep(columns, results)
         self.batch_norm_ = columns.normalised(results)
         self.coefs_ = self.network_.coefs_
         self.intercepts_ = self.network_.intercepts_
         self.gates_ = self.network_.gates_
-        self.n_outputs_ = self.network_.n_outputs_
-        self.n_patterns_ = max(result.patterns.n_patterns for result in results)
-        self._keep_certificate(results, stacklevel=4)
 
     def _validated(self, X: ArrayLike) -> Samples:
         check_is_fitted(self)
@@ -302,7 +287,8 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Certified
 
     def _outputs(self, X: ArrayLike) -> Float:
         data = self._validated(X)
-        return self.network_.predict(data, n_threads=self.n_threads)
+        outputs: Float = self.network_.predict(data, n_threads=self.n_threads)
+        return outputs
 
     def transform(self, X: ArrayLike) -> Float:
         """Return the outputs of the hidden neurons.
@@ -326,7 +312,7 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Certified
 
     @property
     def _n_features_out(self) -> int:
-        return self.network_.width
+        return int(self.network_.width)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

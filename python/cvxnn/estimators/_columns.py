@@ -1,5 +1,6 @@
 """Convex programs of the columns of targets: standardised inputs in, a network on raw ones out."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -9,14 +10,11 @@ from numpy.typing import NDArray
 from scipy.linalg import block_diag
 from scipy.sparse import csr_array, hstack, issparse
 
-from cvxnn._adaptive import AdaptiveProgram
-from cvxnn._normalised_outputs import NormalisedProgram, NormalisedResult
-from cvxnn._programs import PatternProgram
+from cvxnn._normalised_outputs import NormalisedResult
 from cvxnn._validation import Float, Samples
 from cvxnn._whitening import Whitener
 from cvxnn.batch_norm import BatchNormNetwork, normalised_network
 from cvxnn.network import Network
-from cvxnn.results import SolveResult
 
 
 def canonical_rows(X: Samples, targets: Float, weight: Float) -> tuple[Samples, Float, Float]:
@@ -102,33 +100,29 @@ class Standardizer:
 
 
 InputMap: TypeAlias = Standardizer | Whitener
-Program: TypeAlias = PatternProgram | AdaptiveProgram | NormalisedProgram
-Solution: TypeAlias = SolveResult | NormalisedResult
 
 
 @dataclass(frozen=True)
-class Columns:
-    """The programs of all columns, over the same patterns, and the maps that undo standardisation.
+class Columns(ABC):
+    """The programs of all columns of targets, and the map that undoes their standardisation.
 
-    One a column, or one for all where they share their neurons.
-
-    The inputs of the programs end in a column of ones where neurons have a bias.
+    One a column, or one for all where they share their neurons. A program has `alpha_max`, `solve`
+    and `can_start_from`.
     """
 
-    programs: Sequence[Program]
-    input_map: InputMap
+    programs: Sequence[Any]
     target_map: Standardizer
 
     def alpha_max(self, n_threads: int | None) -> float:
         """Return the smallest alpha at which every network is empty."""
-        return max(program.alpha_max(n_threads) for program in self.programs)
+        return max(float(program.alpha_max(n_threads)) for program in self.programs)
 
     def solve(
         self,
         alphas: Sequence[float] | Float,
         starts: Sequence[Any],  # of what the programs can start from
         **settings: Any,
-    ) -> list[tuple[Solution, ...]]:
+    ) -> list[tuple[Any, ...]]:
         """Return one result a column for each alpha, as far as all columns got."""
         paths = [
             program.solve(alphas, init=start, screening=True, solver="auto", **settings)
@@ -136,21 +130,45 @@ class Columns:
         ]
         return list(zip(*paths, strict=False))
 
-    def starts_from(self, results: Sequence[Solution]) -> Sequence[Solution | None]:
+    def starts_from(self, results: Sequence[Any]) -> Sequence[Any]:
         """Return earlier results to start from, or None a column unless they all fit."""
         fit = len(results) == len(self.programs) and all(
-            isinstance(program, PatternProgram)
-            and isinstance(result, SolveResult)
-            and _fits(program, result)
+            program.can_start_from(result)
             for program, result in zip(self.programs, results, strict=True)
         )
         return results if fit else [None] * len(self.programs)
 
-    def network(self, results: Sequence[Solution]) -> Network:
+    @abstractmethod
+    def network(self, results: Sequence[Any]) -> Any:
+        """Return one network on raw inputs: neurons side by side, feeding their own outputs."""
+
+    @abstractmethod
+    def normalised(self, results: Sequence[Any]) -> BatchNormNetwork | None:
+        """Return the same network with its batch normalisation, None if it has none."""
+
+    @abstractmethod
+    def n_patterns(self, results: Sequence[Any]) -> int:
+        """Return the number of blocks of a program, the most over columns."""
+
+
+@dataclass(frozen=True)
+class TableColumns(Columns):
+    """Programs over the same patterns of a table.
+
+    Their inputs end in a column of ones where neurons have a bias.
+    """
+
+    input_map: InputMap
+
+    def network(self, results: Sequence[Any]) -> Network:
         """Return one network on raw inputs: neurons side by side, feeding their own outputs."""
         return self._on_raw_inputs([result.network() for result in results])
 
-    def normalised(self, results: Sequence[Solution]) -> BatchNormNetwork | None:
+    def n_patterns(self, results: Sequence[Any]) -> int:
+        """Return the number of patterns, the most over columns: generated ones may differ."""
+        return max(int(result.patterns.n_patterns) for result in results)
+
+    def normalised(self, results: Sequence[Any]) -> BatchNormNetwork | None:
         """Return the same network with its batch normalisation, None if it has none."""
         if isinstance(self.input_map, Whitener):
             networks = [result.network() for result in results]
@@ -190,15 +208,3 @@ class Columns:
             )
         scale, mean = self.target_map.scale, self.target_map.mean
         return hidden, output * scale, bias * scale + mean, kind
-
-
-def _fits(program: PatternProgram, result: SolveResult) -> bool:
-    own, other, n_outputs = program.patterns, result.patterns, program.problem.n_outputs
-    return (
-        result.activation == program.activation
-        and (own.n_samples, own.n_features) == (other.n_samples, other.n_features)
-        and np.array_equal(own.words, other.words)
-        and result.theta.shape[1:] == ((n_outputs,) if n_outputs > 1 else ())
-        and (program.problem.fit_intercept or not np.any(result.intercept))
-        and (program.activation != "relu" or program.in_cones(result))
-    )

@@ -65,6 +65,9 @@ class ConvReLURegressor(RegressorTargets, ConvolutionalEstimator):
         Limit on evaluations of the gap.
     time_limit : float or None, default=None
         Limit in seconds for each target.
+    warm_start : bool, default=False
+        Start from the solution of the last fit, where it has the same gates: after a change of
+        alpha, say. The same optimum, sooner.
     n_threads : int or None, default=None
         Threads; None is OpenMP's setting.
     random_state : int, Generator, RandomState or None, default=0
@@ -142,12 +145,12 @@ class ConvReLURegressor(RegressorTargets, ConvolutionalEstimator):
         tol: float = 1e-4,
         max_iter: int = 1000,
         time_limit: float | None = None,
+        warm_start: bool = False,
         n_threads: int | None = None,
         random_state: RandomState = 0,
         verbose: int = 0,
     ) -> None:
         super().__init__(
-            alpha,
             kernel_size=kernel_size,
             stride=stride,
             padding=padding,
@@ -169,3 +172,5 @@ class ConvReLURegressor(RegressorTargets, ConvolutionalEstimator):
             random_state=random_state,
             verbose=verbose,
         )
+        self.alpha = alpha
+        self.warm_start = warm_start

@@ -1,5 +1,6 @@
 """What convolutional estimators share: filters, pooling and a head."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,9 +11,11 @@ from cvxnn._fourier import fourier_design, fourier_filter
 from cvxnn._patches import PoolingChoice, Windows, check_pooling, check_windows
 from cvxnn._validation import Data, Float
 from cvxnn._whitening import Whitener, check_bn_rank
+from cvxnn.arrangements import RandomState
 from cvxnn.batch_norm import BatchNormNetwork
 from cvxnn.conv_network import ConvNetwork
 from cvxnn.convolution import Convolution, WhitenedWindows, patch_whitener
+from cvxnn.estimators._columns import Columns
 from cvxnn.estimators._tensors import Neurons, TensorEstimator
 
 
@@ -23,7 +26,6 @@ class ConvolutionalEstimator(TensorEstimator):
 
     def __init__(
         self,
-        alpha: float,
         *,
         kernel_size: int | tuple[int, ...],
         stride: int | tuple[int, ...],
@@ -34,7 +36,7 @@ class ConvolutionalEstimator(TensorEstimator):
         bn_rank: float | None,
         **shared: Any,
     ) -> None:
-        super().__init__(alpha, **shared)
+        super().__init__(**shared)
         self.kernel_size = kernel_size
         self.stride = stride
         self.padding = padding
@@ -73,7 +75,7 @@ class ConvolutionalEstimator(TensorEstimator):
             and not self._joint
         )
 
-    def _design(self, X: Data) -> BlockDesign:
+    def _design(self, X: Data, random_state: RandomState, n_patterns: int | None) -> BlockDesign:
         if self._in_frequencies:
             return fourier_design(X)
         windows, pooling = self._windows(), check_pooling(self.pooling, X.ndim - 2)
@@ -90,14 +92,19 @@ class ConvolutionalEstimator(TensorEstimator):
         convolution = Convolution(windows, pooling, constant, self.n_threads)
         gates = self.gates
         if gates is None:
-            gates = convolution.gates(X, self.n_patterns, self.random_state)
+            n_gates = max(self._pattern_counts())
+            gates = convolution.gates(X, n_gates, random_state)[:, :n_patterns]
         return (
             convolution.gated(X, gates)
             if self.activation == "gated_relu"
             else convolution.relu(X, gates)
         )
 
-    def _network(self, design: BlockDesign, neurons: Neurons) -> ConvNetwork:
+    def _keep(self, columns: Columns, results: Sequence[Any]) -> None:
+        super()._keep(columns, results)
+        self.batch_norm_ = columns.normalised(results)
+
+    def _network(self, design: BlockDesign, neurons: Neurons) -> ConvNetwork | BatchNormNetwork:
         options: dict[str, Any] = {
             "activation": self.activation,
             "stride": self.stride,
@@ -110,11 +117,8 @@ class ConvolutionalEstimator(TensorEstimator):
         if self.activation == "gated_relu" and design.gates is not None:
             gates, gate_biases = self._fold(design.gates.T[neurons.owner], neurons.input_scale)
             options.update(gates=gates, gate_biases=gate_biases)
-        self.batch_norm_: BatchNormNetwork | None = None
         if self._whitener is not None:
-            self.batch_norm_ = self._normalised(self._whitener, neurons, options)
-            folded: ConvNetwork = self.batch_norm_.network()
-            return folded
+            return self._normalised(self._whitener, neurons, options)
         filters, biases = self._fold(neurons.hidden, neurons.input_scale)
         return ConvNetwork(filters, biases, neurons.output, neurons.intercept, **options)
 

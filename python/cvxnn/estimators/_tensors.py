@@ -1,9 +1,9 @@
 """What estimators of inputs with more than two dimensions share: images, signals, tokens."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,27 +16,19 @@ from cvxnn._validation import (
     Data,
     Float,
     check_choice,
-    check_count,
     check_positive,
     check_tensor,
 )
 from cvxnn.arrangements import RandomState
+from cvxnn.batch_norm import BatchNormNetwork
 from cvxnn.estimators._certified import CertifiedEstimator
-from cvxnn.estimators._columns import Standardizer
-from cvxnn.losses import Huber
+from cvxnn.estimators._columns import Columns, Standardizer
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 _ACTIVATIONS = ("gated_relu", "relu", "linear")
 _PENALTIES = ("group", "nuclear", "columns")
-
-
-class TensorNetwork(Protocol):
-    """A network on samples of more than one dimension."""
-
-    def predict(self, X: ArrayLike) -> Float:
-        """Return the outputs, (n_samples,) or (n_samples, n_outputs)."""
 
 
 @dataclass(frozen=True)
@@ -79,56 +71,52 @@ def _join(results: Sequence[Any], target_map: Standardizer, scale: float) -> Neu
     )
 
 
+@dataclass(frozen=True)
+class TensorColumns(Columns):
+    """Programs over the blocks of one design, on scaled inputs."""
+
+    design: Any
+    input_scale: float
+    make_network: Callable[[Any, Neurons], Any]  # of the architecture
+
+    def _network(self, results: Sequence[Any]) -> Any:
+        return self.make_network(self.design, _join(results, self.target_map, self.input_scale))
+
+    def network(self, results: Sequence[Any]) -> Any:
+        """Return one network on raw inputs: neurons side by side, feeding their own outputs."""
+        network = self._network(results)
+        return network.network() if isinstance(network, BatchNormNetwork) else network
+
+    def normalised(self, results: Sequence[Any]) -> BatchNormNetwork | None:
+        """Return the same network with its batch normalisation, None if it has none."""
+        network = self._network(results)
+        return network if isinstance(network, BatchNormNetwork) else None
+
+    def n_patterns(self, results: Sequence[Any]) -> int:  # noqa: ARG002  # columns share a design
+        """Return the number of blocks."""
+        return int(self.design.n_blocks)
+
+
 class TensorEstimator(CertifiedEstimator):
     """The steps of a fit to a design of blocks, which the architecture gives."""
 
     _axes: ClassVar[tuple[str, ...]]  # the shapes of X, see `check_tensor`
-
-    def __init__(
-        self,
-        alpha: float,
-        *,
-        activation: str,
-        loss: str | Huber,
-        penalty: str | None,
-        n_patterns: int,
-        gates: ArrayLike | None,
-        fit_intercept: bool,
-        standardize: bool,
-        tol: float,
-        max_iter: int,
-        time_limit: float | None,
-        n_threads: int | None,
-        random_state: RandomState,
-        verbose: int,
-    ) -> None:
-        super().__init__(
-            activation=activation,
-            loss=loss,
-            penalty=penalty,
-            n_patterns=n_patterns,
-            gates=gates,
-            fit_intercept=fit_intercept,
-            standardize=standardize,
-            tol=tol,
-            max_iter=max_iter,
-            time_limit=time_limit,
-            n_threads=n_threads,
-            random_state=random_state,
-            verbose=verbose,
-        )
-        self.alpha = alpha
+    alpha: float  # but for those that choose it
+    warm_start: bool
 
     def _measure(self, X: Data, weight: Float) -> None:
         """Measure what the design needs of weighted samples, if anything."""
 
     @abstractmethod
-    def _design(self, X: Data) -> Any:
-        """Return the design of scaled inputs, a `BlockDesign` or what `_programs` takes for one."""
+    def _design(self, X: Data, random_state: RandomState, n_patterns: int | None) -> Any:
+        """Return the design of scaled inputs, a `BlockDesign` or what `_programs` takes for one.
+
+        It is over the first `n_patterns` gates or all.
+        """
 
     @abstractmethod
-    def _network(self, design: Any, neurons: Neurons) -> TensorNetwork:
-        """Return the network on raw inputs."""
+    def _network(self, design: Any, neurons: Neurons) -> Any:
+        """Return the network on raw inputs, a `BatchNormNetwork` where there is one."""
 
     def _programs(self, design: Any, targets: Float, weight: Float) -> Sequence[Any]:
         """Return the programs of a fit: one, or one for each output."""
@@ -145,7 +133,6 @@ class TensorEstimator(CertifiedEstimator):
         ]
 
     def _check_parameters(self) -> None:
-        check_positive(self.alpha, "alpha")
         check_choice(self.activation, "activation", _ACTIVATIONS)
         self._check_loss()
         if self.penalty is not None:
@@ -154,17 +141,27 @@ class TensorEstimator(CertifiedEstimator):
                 check_choice(self.penalty, "penalty (for activation='relu')", ("nuclear",))
         if self.gates is not None and self.activation == "linear":
             raise ValueError("gates belong to activation='gated_relu' or 'relu', got 'linear'")
-        check_count(self.n_patterns, "n_patterns")
+        self._pattern_counts()
+
+    def _given_gates(self) -> str | None:
+        return "activation='linear'" if self.activation == "linear" else super()._given_gates()
 
     def _check_training(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None
     ) -> tuple[Data, NDArray[Any], Float]:
         """Check parameters and data; return X, y and weights as arrays."""
         self._check_parameters()
-        data = check_tensor(X, self._axes)
+        data = self._checked_inputs(X)
         values = validate_data(self, "no_validation", y, **self._target_options)
         check_consistent_length(data, values)
         return data, values, self._checked_weight(data, sample_weight)
+
+    def _checked_inputs(self, X: ArrayLike) -> Data:
+        """Return inputs as an array, and keep the shape of a sample."""
+        data = check_tensor(X, self._axes)
+        self.input_shape_ = data.shape[1:]
+        self.n_features_in_ = int(np.prod(self.input_shape_))
+        return data
 
     def fit(
         self,
@@ -198,25 +195,27 @@ class TensorEstimator(CertifiedEstimator):
         TypeError, ValueError
             If a parameter or an array is malformed.
         """
-        data, values, weight = self._check_training(X, y, sample_weight)
-        self.input_shape_ = data.shape[1:]
-        self.n_features_in_ = int(np.prod(self.input_shape_))
-        rows, targets, weight, target_map = self._encode(
-            data.reshape(len(data), -1), values, weight
-        )
+        check_positive(self.alpha, "alpha")
+        columns = self._columns(*self._check_training(X, y, sample_weight), self.random_state)
+        self._solve(columns, self.alpha, callback=callback, warm_start=self.warm_start)
+        return self
+
+    def _columns(
+        self,
+        X: Data,
+        y: NDArray[Any],
+        weight: Float,
+        random_state: RandomState,
+        n_patterns: int | None = None,
+    ) -> TensorColumns:
+        rows, targets, weight, target_map = self._encode(X.reshape(len(X), -1), y, weight)
         scale = _root_mean_square(rows, weight) if self.standardize else 1.0
         scaled = np.divide(rows, scale, dtype=rows.dtype)
         inputs = scaled.reshape(-1, *self.input_shape_)
         self._measure(inputs, weight)
-        design = self._design(inputs)
+        design = self._design(inputs, random_state, n_patterns)
         programs = self._programs(design, targets, weight)
-        how = {"callback": callback, "screening": True, "solver": "auto", **self._settings()}
-        results = [program.solve([self.alpha], **how)[0] for program in programs]
-        self.network_ = self._network(design, _join(results, target_map, scale))
-        self.n_outputs_ = len(target_map.mean)
-        self.n_patterns_ = design.n_blocks
-        self._keep_certificate(results)
-        return self
+        return TensorColumns(programs, target_map, design, scale, self._network)
 
     def _outputs(self, X: ArrayLike) -> Float:
         check_is_fitted(self)
@@ -226,7 +225,8 @@ class TensorEstimator(CertifiedEstimator):
                 f"X must hold samples of shape {self.input_shape_}, as in fit, "
                 f"got shape {data.shape}"
             )
-        return self.network_.predict(data)
+        outputs: Float = self.network_.predict(data)
+        return outputs
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

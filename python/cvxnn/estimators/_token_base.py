@@ -21,7 +21,6 @@ from cvxnn._validation import (
     Samples,
     check_choice,
     check_matrix,
-    check_tensor,
 )
 from cvxnn.arrangements import RandomState, sample_gates
 from cvxnn.estimators._columns import Standardizer, canonical_rows
@@ -56,12 +55,12 @@ class TokenEstimator(RegressorTargets, ClassifierTargets, TensorEstimator):
         tol: float = 1e-4,
         max_iter: int = 1000,
         time_limit: float | None = None,
+        warm_start: bool = False,
         n_threads: int | None = None,
         random_state: RandomState = 0,
         verbose: int = 0,
     ) -> None:
         super().__init__(
-            alpha,
             activation=activation,
             loss=loss,
             penalty=None,
@@ -76,6 +75,8 @@ class TokenEstimator(RegressorTargets, ClassifierTargets, TensorEstimator):
             random_state=random_state,
             verbose=verbose,
         )
+        self.alpha = alpha
+        self.warm_start = warm_start
         self.pool_tokens = pool_tokens
         self.solver = solver
 
@@ -114,7 +115,7 @@ class TokenEstimator(RegressorTargets, ClassifierTargets, TensorEstimator):
         if self.pool_tokens:
             return TensorEstimator._check_training(self, X, y, sample_weight)
         self._check_parameters()
-        data = check_tensor(X, self._axes)
+        data = self._checked_inputs(X)
         check_consistent_length(data, y)
         targets = check_matrix(token_rows(y, data.shape[:2]), "y", (None, None))
         targets = targets.reshape(*data.shape[:2], *np.shape(y)[2:])
@@ -139,20 +140,22 @@ class TokenEstimator(RegressorTargets, ClassifierTargets, TensorEstimator):
         scaled = np.asarray(target_map.transform(targets, constant_column=False), dtype=np.float64)
         return X, scaled, weight, target_map
 
-    def _design(self, X: Data) -> TokenDesign:
+    def _design(self, X: Data, random_state: RandomState, n_patterns: int | None) -> TokenDesign:
         mixing = MIXINGS[self._mixing](as_tokens(X, self.fit_intercept), pooled=self.pool_tokens)
         shape = self._weight_shape(mixing.n_tokens, mixing.n_channels)
-        return token_design(
-            mixing, self.activation, self._make_gates(shape), self._channels(X.shape[2])
-        )
+        gates = self._make_gates(shape, random_state)
+        if gates is not None:
+            gates = gates[:n_patterns]
+        return token_design(mixing, self.activation, gates, self._channels(X.shape[2]))
 
-    def _make_gates(self, shape: tuple[int, int]) -> Float | None:
+    def _make_gates(self, shape: tuple[int, int], random_state: RandomState) -> Float | None:
         """Return own gates (n_gates, *shape), or Gaussian ones."""
         if self.activation == "linear":
             return None
         if self.gates is None:
             size = shape[0] * shape[1]
-            drawn = sample_gates(size, self.n_patterns, random_state=self.random_state)
+            n_gates = max(self._pattern_counts())
+            drawn = sample_gates(size, n_gates, random_state=random_state)
             gates: Float = drawn.T.reshape(-1, *shape)
             return gates
         gates = check_matrix(self.gates, "gates", (None, *shape))

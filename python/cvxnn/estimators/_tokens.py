@@ -45,6 +45,9 @@ class ConvexSelfAttention(TokenEstimator):
         Limit on evaluations of the gap.
     time_limit : float or None, default=None
         Limit in seconds.
+    warm_start : bool, default=False
+        Start from the solution of the last fit, where it has the same gates: after a change of
+        alpha, say. The same optimum, sooner.
     n_threads : int or None, default=None
         Threads; None is OpenMP's setting.
     random_state : int, Generator, RandomState or None, default=0
@@ -135,6 +138,9 @@ class ConvexMLPMixer(TokenEstimator):
         Limit on evaluations of the gap.
     time_limit : float or None, default=None
         Limit in seconds.
+    warm_start : bool, default=False
+        Start from the solution of the last fit, where it has the same gates: after a change of
+        alpha, say. The same optimum, sooner.
     n_threads : int or None, default=None
         Threads; None is OpenMP's setting.
     random_state : int, Generator, RandomState or None, default=0
@@ -228,6 +234,9 @@ class ConvexFNO(TokenEstimator):
         Limit on evaluations of the gap.
     time_limit : float or None, default=None
         Limit in seconds.
+    warm_start : bool, default=False
+        Start from the solution of the last fit, where it has the same gates: after a change of
+        alpha, say. The same optimum, sooner.
     n_threads : int or None, default=None
         Threads; None is OpenMP's setting.
     random_state : int, Generator, RandomState or None, default=0
@@ -298,6 +307,7 @@ class ConvexFNO(TokenEstimator):
         tol: float = 1e-4,
         max_iter: int = 1000,
         time_limit: float | None = None,
+        warm_start: bool = False,
         n_threads: int | None = None,
         random_state: RandomState = 0,
         verbose: int = 0,
@@ -315,6 +325,7 @@ class ConvexFNO(TokenEstimator):
             tol=tol,
             max_iter=max_iter,
             time_limit=time_limit,
+            warm_start=warm_start,
             n_threads=n_threads,
             random_state=random_state,
             verbose=verbose,
