@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
-from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 
 import cvxnn
 
@@ -247,3 +247,22 @@ def test_samples_of_another_shape(kind):
     model = kind(**SMALL).fit(X, Y)
     with pytest.raises(ValueError, match=r"samples of shape \(4, 3\), as in fit"):
         model.predict(X[:, :2])
+
+
+@KIND
+@pytest.mark.parametrize("pool_tokens", [True, False])
+def test_grid_search(kind, pool_tokens):
+    targets = Y if pool_tokens else X[:, :, :2] ** 2
+    model = kind(pool_tokens=pool_tokens, **SMALL)
+    grid = [{"alpha": [100.0, 0.1]}, {"n_patterns": [2], "solver": ["factor"]}]
+    search = GridSearchCV(model, grid, cv=2).fit(X, targets)
+    scores = search.cv_results_["mean_test_score"]
+    assert np.isfinite(scores).all()
+    assert search.best_score_ == scores.max()
+    chosen = clone(model).set_params(**search.best_params_).fit(X, targets)
+    np.testing.assert_array_equal(search.predict(X), chosen.predict(X))
+    by_hand = [
+        clone(chosen).fit(X[train], targets[train]).score(X[test], targets[test])
+        for train, test in KFold(2).split(X)
+    ]
+    assert search.best_score_ == pytest.approx(np.mean(by_hand), rel=1e-9)

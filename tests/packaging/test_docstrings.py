@@ -42,7 +42,9 @@ RECORDS = [
 CLASSES = [
     "ConvNetwork",
     "ConvReLUClassifier",
+    "ConvReLUClassifierCV",
     "ConvReLURegressor",
+    "ConvReLURegressorCV",
     "ConvexFNO",
     "ConvexMLPMixer",
     "ConvexSelfAttention",

@@ -51,6 +51,7 @@ PYTHON_LAYERS = [
     ["estimators._convolution", "estimators._token_base"],
     ["estimators._conv_classifier", "estimators._conv_regressor", "estimators._tokens"],
     ["estimators._classifier_cv", "estimators._regressor_cv"],
+    ["estimators._conv_classifier_cv", "estimators._conv_regressor_cv"],
     ["estimators"],
     ["plot._axes"],
     ["plot._networks", "plot._optimal_sets", "plot._solves"],

@@ -3,18 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from cvxnn._problem import L1_RATIO
-from cvxnn._validation import Float
 from cvxnn.arrangements import RandomState
-from cvxnn.estimators._base import Gates
+from cvxnn.estimators._base import Gates, ReLUEstimator
 from cvxnn.estimators._classifier import ReLUClassifier
-from cvxnn.estimators._cross_validation import CrossValidatedEstimator, Scoring, Splitter
+from cvxnn.estimators._cross_validation import CrossValidatedClassifier, Scoring, Splitter
 
 
-class ReLUClassifierCV(CrossValidatedEstimator, ReLUClassifier):
+class ReLUClassifierCV(CrossValidatedClassifier, ReLUClassifier):
     """ReLU or gated ReLU network for classification, with alpha chosen by cross-validation.
 
     On the training part of each fold the path of all alphas is solved, each alpha from the one
@@ -99,7 +97,7 @@ class ReLUClassifierCV(CrossValidatedEstimator, ReLUClassifier):
     ((10, 3), True)
     """
 
-    _default_scoring: ClassVar[str] = "accuracy"
+    _family: ClassVar[Any] = ReLUEstimator
 
     def __init__(
         self,
@@ -157,13 +155,3 @@ class ReLUClassifierCV(CrossValidatedEstimator, ReLUClassifier):
             verbose=verbose,
         )
         self.class_weight = class_weight
-
-    def _score_weight(
-        self, y: NDArray[Any], weight: Float, sample_weight: ArrayLike | None
-    ) -> Float | None:
-        if self.class_weight is None:
-            return super()._score_weight(y, weight, sample_weight)
-        kept = weight > 0.0
-        weighted = np.zeros_like(weight)
-        weighted[kept] = self._class_weighted(y[kept], weight[kept])
-        return weighted

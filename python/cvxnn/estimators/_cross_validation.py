@@ -3,6 +3,7 @@
 import numbers
 import time
 import warnings
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
@@ -24,7 +25,8 @@ from cvxnn._problem import shown_log
 from cvxnn._threads import effective_threads
 from cvxnn._validation import Float, Samples, check_choice, check_count
 from cvxnn.arrangements import RandomState, generator
-from cvxnn.estimators._base import ReLUEstimator
+from cvxnn.estimators._certified import CertifiedEstimator
+from cvxnn.estimators._targets import ClassifierTargets
 from cvxnn.results import IterationInfo
 
 if TYPE_CHECKING:
@@ -35,10 +37,11 @@ Splitter: TypeAlias = int | BaseCrossValidator | Iterable[tuple[ArrayLike, Array
 Fold: TypeAlias = tuple[NDArray[np.intp], NDArray[np.intp]]
 
 
-class CrossValidatedEstimator(ReLUEstimator):
+class CrossValidatedEstimator(CertifiedEstimator):
     """What the estimators that choose their alpha have beside those that are given it."""
 
     _default_scoring: ClassVar[str]
+    _family: ClassVar[Any]  # the class of the parameters beside those of the choice
 
     def __init__(
         self,
@@ -52,7 +55,7 @@ class CrossValidatedEstimator(ReLUEstimator):
         n_jobs: int | None,
         **shared: Any,
     ) -> None:
-        ReLUEstimator.__init__(self, **shared)  # past the sibling, which has an alpha
+        self._family.__init__(self, **shared)  # past the sibling, which has an alpha
         self.n_alphas = n_alphas
         self.eps = eps
         self.alphas = alphas
@@ -72,8 +75,8 @@ class CrossValidatedEstimator(ReLUEstimator):
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
-            Inputs.
+        X : array-like of shape (n_samples, ...)
+            Inputs, as for the estimator that is given its alpha.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets of a regression, or labels of shape (n_samples,).
         sample_weight : array-like of shape (n_samples,) or None, default=None
@@ -126,22 +129,15 @@ class CrossValidatedEstimator(ReLUEstimator):
         counts = [check_count(count, "n_patterns") for count in self.n_patterns]
         if not counts:
             raise ValueError("n_patterns must have at least one number, got an empty sequence")
-        given = self.gates is not None and not (isinstance(self.gates, str) or callable(self.gates))
-        if self.patterns != "sample" or given:
-            raise ValueError(
-                "several n_patterns need gates that are sampled, got "
-                + ("an array of gates" if given else f"patterns={self.patterns!r}")
-            )
+        if (given := self._given_gates()) is not None:
+            raise ValueError(f"several n_patterns need gates that are sampled, got {given}")
         return counts
 
+    @abstractmethod
     def _score_weight(
-        self,
-        y: NDArray[Any],  # noqa: ARG002  # for classes that have weights
-        weight: Float,
-        sample_weight: ArrayLike | None,
+        self, y: NDArray[Any], weight: Float, sample_weight: ArrayLike | None
     ) -> Float | None:
         """Return the weights for the scorer, None where it need not know of any."""
-        return None if sample_weight is None else weight
 
     def _folds(
         self, X: Samples, y: NDArray[Any], weight: Float, split_params: dict[str, Any]
@@ -252,6 +248,43 @@ class CrossValidatedEstimator(ReLUEstimator):
                 method_mapping=MethodMapping().add(caller="fit", callee="score"),
             )
         )
+
+
+class CrossValidatedRegressor(CrossValidatedEstimator):
+    """The choice of alpha by squared errors, for what estimates targets."""
+
+    _default_scoring: ClassVar[str] = "neg_mean_squared_error"
+
+    def _score_weight(
+        self,
+        y: NDArray[Any],  # noqa: ARG002  # classes have weights, targets have none
+        weight: Float,
+        sample_weight: ArrayLike | None,
+    ) -> Float | None:
+        return None if sample_weight is None else weight
+
+    @property
+    def mse_path_(self) -> Float:
+        """Mean squared errors of the held-out parts, for ``scoring=None``."""
+        if self.scoring is not None:
+            raise AttributeError(f"mse_path_ belongs to scoring=None, got {self.scoring!r}")
+        return -self.score_path_
+
+
+class CrossValidatedClassifier(CrossValidatedEstimator, ClassifierTargets):
+    """The choice of alpha by accuracy, for what estimates labels."""
+
+    _default_scoring: ClassVar[str] = "accuracy"
+
+    def _score_weight(
+        self, y: NDArray[Any], weight: Float, sample_weight: ArrayLike | None
+    ) -> Float | None:
+        if self.class_weight is None:
+            return None if sample_weight is None else weight
+        kept = weight > 0.0
+        weighted = np.zeros_like(weight)
+        weighted[kept] = self._class_weighted(y[kept], weight[kept])
+        return weighted
 
 
 def _fixed(random_state: RandomState) -> RandomState:

@@ -1,20 +1,19 @@
 """Regression with a choice of alpha."""
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from numpy.typing import ArrayLike
 
 from cvxnn._problem import L1_RATIO
-from cvxnn._validation import Float
 from cvxnn.arrangements import RandomState
-from cvxnn.estimators._base import Gates
-from cvxnn.estimators._cross_validation import CrossValidatedEstimator, Scoring, Splitter
+from cvxnn.estimators._base import Gates, ReLUEstimator
+from cvxnn.estimators._cross_validation import CrossValidatedRegressor, Scoring, Splitter
 from cvxnn.estimators._regressor import ReLURegressor
 from cvxnn.losses import Huber
 
 
-class ReLURegressorCV(CrossValidatedEstimator, ReLURegressor):
+class ReLURegressorCV(CrossValidatedRegressor, ReLURegressor):
     """ReLU or gated ReLU network for regression, with alpha chosen by cross-validation.
 
     On the training part of each fold the path of all alphas is solved, each alpha from the one
@@ -99,7 +98,7 @@ class ReLURegressorCV(CrossValidatedEstimator, ReLURegressor):
     ((20, 3), True)
     """
 
-    _default_scoring: ClassVar[str] = "neg_mean_squared_error"
+    _family: ClassVar[Any] = ReLUEstimator
 
     def __init__(
         self,
@@ -155,10 +154,3 @@ class ReLURegressorCV(CrossValidatedEstimator, ReLURegressor):
             random_state=random_state,
             verbose=verbose,
         )
-
-    @property
-    def mse_path_(self) -> Float:
-        """Mean squared errors of the held-out parts, for ``scoring=None``."""
-        if self.scoring is not None:
-            raise AttributeError(f"mse_path_ belongs to scoring=None, got {self.scoring!r}")
-        return -self.score_path_

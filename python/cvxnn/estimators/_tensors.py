@@ -151,17 +151,10 @@ class TensorEstimator(CertifiedEstimator):
     ) -> tuple[Data, NDArray[Any], Float]:
         """Check parameters and data; return X, y and weights as arrays."""
         self._check_parameters()
-        data = self._checked_inputs(X)
+        data = check_tensor(X, self._axes)
         values = validate_data(self, "no_validation", y, **self._target_options)
         check_consistent_length(data, values)
         return data, values, self._checked_weight(data, sample_weight)
-
-    def _checked_inputs(self, X: ArrayLike) -> Data:
-        """Return inputs as an array, and keep the shape of a sample."""
-        data = check_tensor(X, self._axes)
-        self.input_shape_ = data.shape[1:]
-        self.n_features_in_ = int(np.prod(self.input_shape_))
-        return data
 
     def fit(
         self,
@@ -208,6 +201,8 @@ class TensorEstimator(CertifiedEstimator):
         random_state: RandomState,
         n_patterns: int | None = None,
     ) -> TensorColumns:
+        self.input_shape_ = X.shape[1:]
+        self.n_features_in_ = int(np.prod(self.input_shape_))
         rows, targets, weight, target_map = self._encode(X.reshape(len(X), -1), y, weight)
         scale = _root_mean_square(rows, weight) if self.standardize else 1.0
         scaled = np.divide(rows, scale, dtype=rows.dtype)

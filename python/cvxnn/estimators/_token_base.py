@@ -21,6 +21,7 @@ from cvxnn._validation import (
     Samples,
     check_choice,
     check_matrix,
+    check_tensor,
 )
 from cvxnn.arrangements import RandomState, sample_gates
 from cvxnn.estimators._columns import Standardizer, canonical_rows
@@ -115,7 +116,7 @@ class TokenEstimator(RegressorTargets, ClassifierTargets, TensorEstimator):
         if self.pool_tokens:
             return TensorEstimator._check_training(self, X, y, sample_weight)
         self._check_parameters()
-        data = self._checked_inputs(X)
+        data = check_tensor(X, self._axes)
         check_consistent_length(data, y)
         targets = check_matrix(token_rows(y, data.shape[:2]), "y", (None, None))
         targets = targets.reshape(*data.shape[:2], *np.shape(y)[2:])

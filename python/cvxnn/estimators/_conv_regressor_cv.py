@@ -1,0 +1,162 @@
+"""Regression on images and signals, with a choice of alpha."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from numpy.typing import ArrayLike
+
+from cvxnn._patches import PoolingChoice
+from cvxnn.arrangements import RandomState
+from cvxnn.estimators._conv_regressor import ConvReLURegressor
+from cvxnn.estimators._convolution import ConvolutionalEstimator
+from cvxnn.estimators._cross_validation import CrossValidatedRegressor, Scoring, Splitter
+from cvxnn.losses import Huber
+
+
+class ConvReLURegressorCV(CrossValidatedRegressor, ConvReLURegressor):
+    """Convolutional network for regression, with alpha chosen by cross-validation.
+
+    On the training part of each fold the path of all alphas is solved, each alpha from the one
+    before, with a standardisation of its own: nothing of the held-out part leaks in. All folds have
+    the same gates and the same alphas, down from the largest that matters on all samples. The
+    network is then fitted to all samples, as `ConvReLURegressor` with ``alpha_`` does.
+
+    Parameters
+    ----------
+    n_alphas : int, default=100
+        Number of alphas.
+    eps : float, default=1e-3
+        Ratio of the smallest alpha to the largest.
+    alphas : array-like or None, default=None
+        Own values instead, in any order.
+    cv : int, splitter, iterable of (train, test) or None, default=None
+        Folds: their number (None is 5; in order, not shuffled), a splitter of
+        scikit-learn, or indices. With a number, samples of weight zero are in no fold.
+    scoring : str, callable or None, default=None
+        Score of a fold, greater is better: a name or scorer of scikit-learn, called with
+        ``sample_weight`` if `fit` is. None is the negative mean squared error.
+    selection : {'best', 'one_standard_error'}, default='best'
+        Take the alpha of the best mean score, the largest of several; or the largest whose mean
+        is within one standard error of it, for a smaller network. Of several numbers of patterns
+        either rule takes the fewest first, then the largest alpha.
+    n_jobs : int or None, default=None
+        Folds at a time, in threads; None is 1 unless joblib's ``parallel_config`` says otherwise.
+    n_patterns : int or sequence of int, default=100
+        As for `ConvReLURegressor`; or several numbers, without an array of gates: the pair of
+        alpha and number is chosen. Fewer patterns are those of the first gates of one sample, and
+        all numbers have the same alphas.
+    kernel_size, stride, padding, circular, pooling
+        As for `ConvReLURegressor`.
+    activation, loss, penalty, gates, fit_intercept, standardize
+        As for `ConvReLURegressor`.
+    batch_norm, bn_rank
+        As for `ConvReLURegressor`; directions are those of the training part of a fold.
+    tol, max_iter
+        As for `ConvReLURegressor`, on folds too.
+    time_limit : float or None, default=None
+        Limit in seconds for each path and each target. Alphas that a path does not reach are not
+        chosen.
+    n_threads : int or None, default=None
+        Threads, shared out among the jobs. The model is bitwise the same for any number.
+    random_state, verbose
+        As for `ConvReLURegressor`.
+
+    Attributes
+    ----------
+    alpha_ : float
+        The chosen alpha.
+    alphas_ : ndarray of shape (n_alphas,)
+        All of them, descending.
+    best_index_ : int
+        Index of the chosen one.
+    best_n_patterns_ : int
+        The chosen ``n_patterns``; ``n_patterns_`` counts the distinct ones.
+    score_path_ : ndarray of shape (n_alphas, n_folds) or (n_numbers, n_alphas, n_folds)
+        Scores of the held-out parts; NaN where ``time_limit`` ended a path. The leading axis is
+        for a sequence ``n_patterns``, in its order.
+    mse_path_ : ndarray of the shape of ``score_path_``
+        The mean squared errors, for ``scoring=None``.
+    network_, batch_norm_
+        The network that was fitted to all samples, as for `ConvReLURegressor`.
+    objective_, lower_bound_, dual_gap_, exact_, status_, n_iter_
+        Its certificate, as for `ConvReLURegressor`.
+    n_patterns_, input_shape_, n_features_in_, n_outputs_
+        Sizes, as for `ConvReLURegressor`.
+
+    References
+    ----------
+    J. Friedman, T. Hastie, R. Tibshirani (2010), Regularization paths for generalized linear models
+    via coordinate descent, J. Stat. Software 33, section 2.5.
+
+    Examples
+    --------
+    >>> import cvxnn, numpy as np
+    >>> X = np.random.default_rng(0).standard_normal((90, 1, 6, 6))
+    >>> y = np.maximum(X[:, 0, 1:] - X[:, 0, :-1], 0).mean(axis=(1, 2))  # of falling edges
+    >>> model = cvxnn.ConvReLURegressorCV(n_alphas=5, eps=0.05, kernel_size=2, cv=3).fit(X, y)
+    >>> model.mse_path_.shape, bool(model.score(X, y) > 0.9)
+    ((5, 3), True)
+    """
+
+    _family: ClassVar[Any] = ConvolutionalEstimator
+
+    def __init__(
+        self,
+        *,
+        n_alphas: int = 100,
+        eps: float = 1e-3,
+        alphas: ArrayLike | None = None,
+        cv: Splitter = None,
+        scoring: Scoring = None,
+        selection: str = "best",
+        n_jobs: int | None = None,
+        kernel_size: int | tuple[int, ...] = 3,
+        stride: int | tuple[int, ...] = 1,
+        padding: int | tuple[int, ...] = 0,
+        circular: bool = False,
+        pooling: PoolingChoice = "mean",
+        activation: str = "gated_relu",
+        loss: str | Huber = "squared",
+        penalty: str | None = None,
+        n_patterns: int | Sequence[int] = 100,
+        gates: ArrayLike | None = None,
+        fit_intercept: bool = True,
+        standardize: bool = True,
+        batch_norm: bool = False,
+        bn_rank: float | None = None,
+        tol: float = 1e-4,
+        max_iter: int = 1000,
+        time_limit: float | None = None,
+        n_threads: int | None = None,
+        random_state: RandomState = 0,
+        verbose: int = 0,
+    ) -> None:
+        super().__init__(
+            n_alphas=n_alphas,
+            eps=eps,
+            alphas=alphas,
+            cv=cv,
+            scoring=scoring,
+            selection=selection,
+            n_jobs=n_jobs,
+            kernel_size=kernel_size,
+            stride=stride,
+            padding=padding,
+            circular=circular,
+            pooling=pooling,
+            batch_norm=batch_norm,
+            bn_rank=bn_rank,
+            activation=activation,
+            loss=loss,
+            penalty=penalty,
+            n_patterns=n_patterns,
+            gates=gates,
+            fit_intercept=fit_intercept,
+            standardize=standardize,
+            tol=tol,
+            max_iter=max_iter,
+            time_limit=time_limit,
+            n_threads=n_threads,
+            random_state=random_state,
+            verbose=verbose,
+        )
