@@ -2,36 +2,21 @@
 
 from typing import Any
 
-import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
 from cvxnn._conv_layers import ConvLayers, conv_arrays
-from cvxnn._extras import import_extra
-from cvxnn._onnx import check_dtype, make_model
+from cvxnn._onnx import Graph
 
 _POOLS = {"mean": "AveragePool", "max": "MaxPool"}
 
 
-class _Graph:
-    """Nodes and arrays of a model, as they are added: each node names its result."""
+class _ConvGraph(Graph):
+    """The parts of a convolutional network."""
 
-    def __init__(self, network: ConvLayers, kind: np.dtype[Any]) -> None:
+    def __init__(self, network: ConvLayers, dtype: DTypeLike) -> None:
+        head = network.head_.reshape(-1, network.n_outputs_)
+        super().__init__({**conv_arrays(network), "head": head}, dtype)
         self.network = network
-        self.helper = import_extra("onnx").helper
-        self.number = self.helper.np_dtype_to_tensor_dtype(kind)
-        self.arrays: dict[str, NDArray[Any]] = conv_arrays(network)
-        self.arrays["head"] = network.head_.reshape(-1, network.n_outputs_)
-        self.nodes: list[Any] = []
-
-    def add(self, kind: str, inputs: list[str], *results: str, **attributes: Any) -> str:
-        """Add a node and return its first result."""
-        self.nodes.append(self.helper.make_node(kind, inputs, list(results), **attributes))
-        return results[0]
-
-    def constant(self, name: str, value: Any) -> str:
-        """Add an array and return its name; integers are int64."""
-        self.arrays[name] = np.asarray(value)
-        return name
 
     def wrapped(self, name: str) -> str:
         """Add what appends the beginning of each axis of space to its end."""
@@ -43,13 +28,6 @@ class _Graph:
                 begin = self.add("Slice", [name, start, stop, axis], f"begin_{i}")
                 name = self.add("Concat", [name, begin], f"wrapped_{i}", axis=i + 2)
         return name
-
-    def gated(self, maps: str, scores: str) -> str:
-        """Add what lets maps through where scores are positive."""
-        zero = self.constant("zero", 0.0)
-        is_open = self.add("Greater", [scores, zero], "is_open")
-        mask = self.add("Cast", [is_open], "mask", to=self.number)
-        return self.add("Mul", [mask, maps], "neurons")
 
     def winners(self, maps: str, scores: str) -> tuple[str, str]:
         """Add what takes from each window the value of the highest score, and this score."""
@@ -78,8 +56,7 @@ class _Graph:
 
 def to_model(network: ConvLayers, dtype: DTypeLike) -> Any:
     """Return a ModelProto that maps "X" (N, n_channels, ...) to "y" (N, n_outputs)."""
-    kind = check_dtype(dtype)
-    graph = _Graph(network, kind)
+    graph = _ConvGraph(network, dtype)
     seen = graph.wrapped("X") if network.circular else "X"
     how = {
         "kernel_shape": network.filters_.shape[2:],
@@ -103,4 +80,4 @@ def to_model(network: ConvLayers, dtype: DTypeLike) -> Any:
         "X": ["N", network.n_channels, *space],
         "y": ["N", network.n_outputs_],
     }
-    return make_model(graph.nodes, graph.arrays, shapes, network.activation, kind)
+    return graph.model(shapes, network.activation)

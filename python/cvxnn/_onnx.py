@@ -14,65 +14,83 @@ _OPSET, _IR_VERSION = 17, 8
 _DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
+class Graph:
+    """Nodes and arrays of a model, as they are added: each node names its result.
+
+    Parameters
+    ----------
+    arrays : mapping of str to ndarray
+        Arrays that the network has, by the names that nodes have for them.
+    dtype : {'float32', 'float64'} or numpy dtype
+        Of data, arithmetic and outputs.
+    """
+
+    def __init__(self, arrays: Mapping[str, NDArray[Any]], dtype: DTypeLike) -> None:
+        self._kind = check_dtype(dtype)
+        self._onnx = import_extra("onnx")
+        self._helper = self._onnx.helper
+        self._number = self._helper.np_dtype_to_tensor_dtype(self._kind)
+        self.arrays = dict(arrays)
+        self._nodes: list[Any] = []
+
+    def add(self, kind: str, inputs: Sequence[str], *results: str, **attributes: Any) -> str:
+        """Add a node and return its first result."""
+        self._nodes.append(self._helper.make_node(kind, inputs, list(results), **attributes))
+        return results[0]
+
+    def constant(self, name: str, value: Any) -> str:
+        """Add an array and return its name; integers are int64."""
+        self.arrays[name] = np.asarray(value)
+        return name
+
+    def gated(self, values: str, scores: str) -> str:
+        """Add what lets values through where scores are positive."""
+        zero = self.constant("zero", 0.0)
+        is_open = self.add("Greater", [scores, zero], "is_open")
+        mask = self.add("Cast", [is_open], "mask", to=self._number)
+        return self.add("Mul", [mask, values], "neurons")
+
+    def model(self, shapes: Mapping[str, Sequence[str | int]], name: str) -> Any:
+        """Return the ModelProto; the shapes are of its input "X" and its output "y".
+
+        Arrays of floats are cast to the dtype.
+        """
+        helper = self._helper
+        weights = [
+            self._onnx.numpy_helper.from_array(_cast(array, label, self._kind), label)
+            for label, array in self.arrays.items()
+        ]
+        inputs, outputs = (
+            [helper.make_tensor_value_info(label, self._number, shapes[label])]
+            for label in ("X", "y")
+        )
+        return helper.make_model(
+            helper.make_graph(self._nodes, name, inputs, outputs, weights),
+            producer_name="cvxnn",
+            ir_version=_IR_VERSION,
+            opset_imports=[helper.make_opsetid("", _OPSET)],
+        )
+
+
 def to_model(network: Layers, dtype: DTypeLike) -> Any:
     """Return a ModelProto that maps "X" (N, n_features) to "y" (N, n_outputs)."""
-    kind = check_dtype(dtype)
-    helper = import_extra("onnx").helper
-    arrays = named_arrays(network)
-    if network.gates_ is not None:
-        arrays["zero"] = np.zeros(())
-    number = helper.np_dtype_to_tensor_dtype(kind)
-    nodes = [helper.make_node("Gemm", ["X", "coefs_0", "intercepts_0"], ["hidden"])]
+    graph = Graph(named_arrays(network), dtype)
+    neurons = graph.add("Gemm", ["X", "coefs_0", "intercepts_0"], "hidden")
     if network.gates_ is None:
-        nodes.append(helper.make_node("Relu", ["hidden"], ["neurons"]))
+        neurons = graph.add("Relu", [neurons], "neurons")
     else:
-        nodes += [
-            helper.make_node("Gemm", ["X", "gates", "gate_intercepts"], ["gate_values"]),
-            helper.make_node("Greater", ["gate_values", "zero"], ["is_open"]),
-            helper.make_node("Cast", ["is_open"], ["mask"], to=number),
-            helper.make_node("Mul", ["mask", "hidden"], ["neurons"]),
-        ]
+        scores = graph.add("Gemm", ["X", "gates", "gate_intercepts"], "gate_values")
+        neurons = graph.gated(neurons, scores)
     last = "y" if network.skip_ is None else "outer"
-    nodes.append(helper.make_node("Gemm", ["neurons", "coefs_1", "intercepts_1"], [last]))
+    graph.add("Gemm", [neurons, "coefs_1", "intercepts_1"], last)
     if network.skip_ is not None:
-        nodes += [
-            helper.make_node("MatMul", ["X", "skip"], ["linear"]),
-            helper.make_node("Add", ["outer", "linear"], ["y"]),
-        ]
+        linear = graph.add("MatMul", ["X", "skip"], "linear")
+        graph.add("Add", [last, linear], "y")
     shapes: dict[str, list[str | int]] = {
         "X": ["N", network.n_features_in_],
         "y": ["N", network.n_outputs_],
     }
-    return make_model(nodes, arrays, shapes, network.activation, kind)
-
-
-def make_model(
-    nodes: Sequence[Any],
-    arrays: Mapping[str, NDArray[Any]],
-    shapes: Mapping[str, Sequence[str | int]],
-    name: str,
-    kind: np.dtype[Any],
-) -> Any:
-    """Return the ModelProto of nodes; the shapes are of its input "X" and its output "y".
-
-    Arrays of floats are cast to a kind.
-    """
-    onnx = import_extra("onnx")
-    helper = onnx.helper
-    weights = [
-        onnx.numpy_helper.from_array(_cast(array, label, kind), label)
-        for label, array in arrays.items()
-    ]
-    number = helper.np_dtype_to_tensor_dtype(kind)
-    inputs, outputs = (
-        [helper.make_tensor_value_info(label, number, shapes[label])] for label in ("X", "y")
-    )
-    return helper.make_model(
-        helper.make_graph(nodes, name, inputs, outputs, weights),
-        producer_name="cvxnn",
-        ir_version=_IR_VERSION,
-        opset_imports=[helper.make_opsetid("", _OPSET)],
-    )
+    return graph.model(shapes, network.activation)
 
 
 def check_dtype(dtype: DTypeLike) -> np.dtype[Any]:
