@@ -1,39 +1,20 @@
-"""Networks on tokens: self-attention, mixers, Fourier operators."""
+"""Networks on tokens: self-attention, mixers, Fourier operators; files, and other libraries."""
 
-import itertools
 import os
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import DTypeLike, NDArray
 
-from cvxnn._ext import core
 from cvxnn._extras import import_extra
-from cvxnn._files import read_network, write_network
-from cvxnn._mixing import MIXINGS
-from cvxnn._validation import (
-    Data,
-    Float,
-    check_choice,
-    check_matrix,
-    check_numeric,
-    check_positive,
-    check_sample_weight,
-    check_targets,
-    check_tensor,
-    check_vector,
-)
-from cvxnn.losses import Huber, resolve_loss
-
-ACTIVATIONS = ("gated_relu", "relu", "linear")
-TOKEN_AXES = ("n_samples, n_tokens, n_channels",)
+from cvxnn._files import read_network, write_atomically, write_network
+from cvxnn._token_layers import TokenLayers
+from cvxnn._token_onnx import to_model
 
 _KIND = "cvxnn.token_network"
-_BATCH = 2**22  # scores of a head that are held at a time
 
 
-class TokenNetwork:
+class TokenNetwork(TokenLayers):
     """A network whose heads mix the tokens X (n_tokens, n_channels) of a sample.
 
     The output of each token, or its mean over tokens, is ``sum_j F_j(X) + intercept``:
@@ -91,161 +72,6 @@ class TokenNetwork:
     >>> network.predict([[[1.0, 0.0], [1.0, 1.0]]])
     array([4.])
     """
-
-    def __init__(
-        self,
-        mixing: str,
-        coefs: Sequence[ArrayLike],
-        intercept: ArrayLike | None = None,
-        *,
-        activation: str = "linear",
-        gates: ArrayLike | None = None,
-        pool_tokens: bool = True,
-        constant_channel: bool = False,
-    ) -> None:
-        self.mixing = check_choice(mixing, "mixing", tuple(MIXINGS))
-        self.activation = check_choice(activation, "activation", ACTIVATIONS)
-        self.pool_tokens, self.constant_channel = bool(pool_tokens), bool(constant_channel)
-        if len(coefs) != 2:
-            raise ValueError(f"coefs must hold W1 and W2, got {len(coefs)} arrays")
-        hidden = check_matrix(coefs[0], "coefs[0]", (None, None, None))
-        m, rows, columns = hidden.shape
-        if self.mixing != "fno" and rows != columns:
-            raise ValueError(f"coefs[0] must hold square matrices, got shape {hidden.shape}")
-        positions = {"self_attention": rows, "mlp_mixer": None, "fno": 1}[self.mixing]
-        output = check_matrix(coefs[1], "coefs[1]", (m, positions, None))
-        self.coefs_ = [hidden, output]
-        if 0 in (rows, columns, *output.shape[1:]) or self.n_channels == 0:
-            raise ValueError("coefs must have at least one token, channel and output")
-        self.intercept_ = (
-            np.zeros(self.n_outputs_)
-            if intercept is None
-            else check_vector(intercept, "intercept", self.n_outputs_, "n_outputs")
-        )
-        if (self.activation == "gated_relu") != (gates is not None):
-            raise ValueError("gates belong to activation='gated_relu', and to no other")
-        self.gates_ = None if gates is None else check_matrix(gates, "gates", hidden.shape)
-
-    @property
-    def n_heads(self) -> int:
-        """Number of heads."""
-        return int(self.coefs_[0].shape[0])
-
-    @property
-    def n_outputs_(self) -> int:
-        """Number of outputs of a token, or of the mean of all."""
-        return int(self.coefs_[1].shape[2])
-
-    @property
-    def n_tokens(self) -> int | None:
-        """Number of tokens that `predict` wants; None is any."""
-        return None if self.mixing == "self_attention" else int(self.coefs_[0].shape[1])
-
-    @property
-    def n_channels(self) -> int:
-        """Number of channels that `predict` wants."""
-        of_mixer = self.coefs_[1].shape[1]
-        d = of_mixer if self.mixing == "mlp_mixer" else self.coefs_[0].shape[2]
-        return int(d) - self.constant_channel
-
-    def _tokens(self, X: ArrayLike) -> Data:
-        data = check_tensor(X, TOKEN_AXES)
-        fits = data.shape[1] == self.n_tokens or self.n_tokens is None
-        if not fits or data.shape[2] != self.n_channels:
-            tokens = "any" if self.n_tokens is None else self.n_tokens
-            raise ValueError(
-                f"X must hold samples of shape ({tokens}, {self.n_channels}), as the network has, "
-                f"got shape {data.shape}"
-            )
-        return data
-
-    def _forward(self, X: ArrayLike) -> Float:
-        """Return outputs (n_samples, n_outputs) or (n_samples, n_tokens, n_outputs)."""
-        data = self._tokens(X)
-        kind, (n_samples, n_tokens, _) = MIXINGS[self.mixing], data.shape
-        n_batches = -(-n_samples * n_tokens * max(data.shape[1:]) // _BATCH)
-        cuts = np.linspace(0, n_samples, min(n_batches, n_samples) + 1).astype(int)
-        fits = []
-        for first, last in itertools.pairwise(cuts):
-            tokens = as_tokens(data[first:last], self.constant_channel)
-            mixing = kind(tokens, pooled=self.pool_tokens)
-            fits.append(
-                mixing.outputs(self.coefs_[0], self.coefs_[1], self.activation, self.gates_)
-            )
-        fit: Float = np.concatenate(fits) + self.intercept_
-        return fit if self.pool_tokens else fit.reshape(n_samples, n_tokens, self.n_outputs_)
-
-    def predict(self, X: ArrayLike) -> Float:
-        """Return the outputs of the network.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_tokens, n_channels)
-            Tokens.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,) or (n_samples, n_outputs), float64
-            One column an output; one output is a vector. Without ``pool_tokens`` of shape
-            (n_samples, n_tokens, n_outputs).
-
-        Raises
-        ------
-        ValueError
-            If X is malformed, not finite, or has other numbers of tokens or channels.
-        """
-        fit = self._forward(X)
-        return fit[:, 0] if self.pool_tokens and self.n_outputs_ == 1 else fit
-
-    def objective(
-        self,
-        X: ArrayLike,
-        y: ArrayLike,
-        alpha: float,
-        *,
-        loss: str | Huber = "squared",
-        sample_weight: ArrayLike | None = None,
-    ) -> float:
-        """Return the regularised training objective of the network, the non-convex one.
-
-        It is the mean loss plus ``alpha / 2 * sum_j (||W1_j||^2 + ||W2_j||^2)`` in Frobenius norms;
-        the intercept is free. The mean is over samples, and over tokens without ``pool_tokens``.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_tokens, n_channels)
-            Tokens.
-        y : array-like of shape (n_samples,), (n_samples, n_outputs) or the shape of `predict`
-            Targets; -1 and +1 for the logistic loss, shares of classes for ``softmax``.
-        alpha : float
-            Regularisation strength.
-        loss : str or Huber, default='squared'
-            Loss.
-        sample_weight : array-like of shape (n_samples,) or None, default=None
-            Weights of samples; None is one.
-
-        Returns
-        -------
-        float
-
-        Raises
-        ------
-        ValueError
-            If an argument is malformed.
-        """
-        spec = resolve_loss(loss)
-        alpha = check_positive(alpha, "alpha")
-        fit = self._forward(X)
-        omega = check_sample_weight(sample_weight, len(fit))
-        if not self.pool_tokens:
-            y = token_rows(y, fit.shape[:2])
-            omega = np.repeat(omega, fit.shape[1]) / fit.shape[1]
-            fit = fit.reshape(-1, self.n_outputs_)
-        targets = check_targets(y, len(fit), labels=spec.labels, shares=spec.shares, several=True)
-        if targets.shape[1] != self.n_outputs_:
-            raise ValueError(f"y must have {self.n_outputs_} outputs, got {targets.shape[1]}")
-        value: float = core.loss_value(spec.name, spec.delta, targets, omega, fit)
-        return value + 0.5 * alpha * float(sum((weights**2).sum() for weights in self.coefs_))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network to a file, atomically.
@@ -338,27 +164,62 @@ class TokenNetwork:
             dtype=dtype,
         )
 
+    def to_onnx(
+        self, path: str | os.PathLike[str] | None = None, *, dtype: DTypeLike = "float64"
+    ) -> Any:
+        """Return the network as an ONNX model, and write it; it needs the extra ``onnx``.
+
+        The input is "X" (N, n_tokens, n_channels), the output "y" (N, n_outputs), one output is a
+        column; without ``pool_tokens`` (N, n_tokens, n_outputs). Attention takes any number of
+        tokens.
+
+        Parameters
+        ----------
+        path : str, path-like or None, default=None
+            File to write, atomically.
+        dtype : {'float64', 'float32'} or numpy dtype, default='float64'
+            Of data, arithmetic and outputs. float32 has about six digits, and scores that close to
+            a gate may fall on its other side.
+
+        Returns
+        -------
+        onnx.ModelProto
+
+        Raises
+        ------
+        ImportError, ValueError
+            If onnx is missing, or dtype is another one or cannot hold the weights.
+
+        Examples
+        --------
+        >>> import cvxnn, numpy as np
+        >>> network = cvxnn.TokenNetwork("mlp_mixer", [np.eye(2)[None], np.ones((1, 3, 1))])
+        >>> [node.op_type for node in network.to_onnx().graph.node][:2]
+        ['Unsqueeze', 'MatMul']
+        """
+        model = to_model(self._exported(), dtype)
+        if path is not None:
+            write_atomically(path, lambda file: file.write(model.SerializeToString()))
+        return model
+
+    def _exported(self) -> "TokenNetwork":
+        """Return the network with a head of zeros if it has none: others refuse empty arrays."""
+        if self.n_heads > 0:
+            return self
+        hidden, output = (np.zeros((1, *weights.shape[1:])) for weights in self.coefs_)
+        return TokenNetwork(
+            self.mixing,
+            [hidden, output],
+            self.intercept_,
+            activation=self.activation,
+            gates=None if self.gates_ is None else hidden,
+            pool_tokens=self.pool_tokens,
+            constant_channel=self.constant_channel,
+        )
+
     def __repr__(self) -> str:
         return (
             f"TokenNetwork(mixing={self.mixing!r}, activation={self.activation!r}, "
             f"n_channels={self.n_channels}, n_heads={self.n_heads}, n_outputs={self.n_outputs_}, "
             f"pool_tokens={self.pool_tokens})"
         )
-
-
-def as_tokens(data: Data, constant_channel: bool) -> Float:
-    """Return checked tokens in float64, with a channel of ones after the others if wanted."""
-    tokens = np.ones((*data.shape[:2], data.shape[2] + constant_channel))
-    tokens[:, :, : data.shape[2]] = data
-    return tokens
-
-
-def token_rows(y: ArrayLike, shape: tuple[int, int]) -> NDArray[Any]:
-    """Return targets (n_samples, n_tokens[, n_outputs]) with a row a token."""
-    targets = check_numeric(y, "y")
-    if targets.ndim not in (2, 3) or targets.shape[:2] != shape:
-        raise ValueError(
-            f"y must have shape (n_samples, n_tokens, n_outputs) = ({shape[0]}, {shape[1]}, any) "
-            f"for outputs of each token, got {targets.shape}"
-        )
-    return targets.reshape(shape[0] * shape[1], -1)

@@ -5,6 +5,9 @@ import pickle
 import re
 
 import numpy as np
+import onnx
+import onnx.reference
+import onnxruntime
 import pytest
 
 import cvxnn
@@ -84,7 +87,7 @@ def test_outputs_are_those_of_the_formula(network):
 @VARIANTS
 def test_samples_are_taken_in_batches(network, monkeypatch):
     whole = network.predict(X)
-    monkeypatch.setattr("cvxnn.token_network._BATCH", 30)
+    monkeypatch.setattr("cvxnn._token_layers._BATCH", 30)
     np.testing.assert_allclose(network.predict(X), whole, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(network.predict(X[:1]), whole[:1], rtol=1e-12, atol=1e-12)
 
@@ -109,6 +112,91 @@ def test_torch_module(network):
     assert small.dtype == torch.float32
     with pytest.raises(TypeError, match="dtype must be a floating"):
         network.to_torch(torch.int64)
+
+
+def run_onnx(model, data):
+    onnx.checker.check_model(model, full_check=True)
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    (outputs,) = session.run(["y"], {"X": data})
+    return outputs
+
+
+@VARIANTS
+def test_onnx_runtime_agrees(network):
+    model, wanted = network.to_onnx(), network.predict(X)
+    got = run_onnx(model, X)
+    assert (got.dtype, got.shape) == (np.float64, wanted.shape)
+    np.testing.assert_allclose(got, wanted, rtol=1e-9, atol=1e-11)
+    (again,) = onnx.reference.ReferenceEvaluator(model).run(None, {"X": X})
+    np.testing.assert_allclose(again, wanted, rtol=1e-9, atol=1e-11)
+    single = X.astype(np.float32)
+    got = run_onnx(network.to_onnx(dtype=np.float32), single)
+    assert got.dtype == np.float32
+    np.testing.assert_allclose(got, network.predict(single), rtol=1e-4, atol=1e-3)
+
+
+@VARIANTS
+def test_onnx_takes_any_number_of_samples(network):
+    model = network.to_onnx()
+    assert run_onnx(model, X[:0]).shape == network.predict(X)[:0].shape
+    np.testing.assert_allclose(run_onnx(model, X[:1]), network.predict(X[:1]), rtol=1e-9)
+
+
+@VARIANTS
+def test_onnx_uses_each_array(network):
+    graph = network.to_onnx().graph
+    used = {name for node in graph.node for name in node.input}
+    assert {array.name for array in graph.initializer} <= used
+
+
+@pytest.mark.parametrize("kind", MIXINGS)
+def test_onnx_of_a_fit_agrees_to_a_millionth(kind):
+    estimators = {
+        "self_attention": cvxnn.ConvexSelfAttention,
+        "mlp_mixer": cvxnn.ConvexMLPMixer,
+        "fno": cvxnn.ConvexFNO,
+    }
+    tokens = np.random.default_rng(3).standard_normal((40, S, D)) * 30 + 5
+    model = estimators[kind](alpha=0.01, n_patterns=6).fit(tokens, tokens[:, 0, 0] ** 2)
+    got = run_onnx(model.network_.to_onnx(), tokens)
+    assert got.shape == (40, 1)
+    np.testing.assert_allclose(got[:, 0], model.predict(tokens), rtol=1e-6)
+
+
+def test_onnx_of_attention_takes_any_number_of_tokens():
+    tokens = np.random.default_rng(4).standard_normal((3, 9, D))
+    for pooled in (True, False):
+        network = make_network("self_attention", "gated_relu", pooled=pooled)
+        got = run_onnx(network.to_onnx(), tokens)
+        np.testing.assert_allclose(got, network.predict(tokens), rtol=1e-9)
+
+
+@pytest.mark.parametrize("kind", MIXINGS)
+@pytest.mark.parametrize("pooled", [True, False])
+def test_onnx_without_heads(kind, pooled):
+    network = make_network(kind, "gated_relu", width=0, pooled=pooled)
+    np.testing.assert_array_equal(run_onnx(network.to_onnx(), X), network.predict(X))
+
+
+def test_onnx_file(tmp_path):
+    network = make_network("mlp_mixer", "gated_relu")
+    network.to_onnx(tmp_path / "net.onnx")
+    assert onnx.load(tmp_path / "net.onnx") == network.to_onnx()
+    assert [path.name for path in tmp_path.iterdir()] == ["net.onnx"]
+
+
+def test_refused_onnx(no_module):
+    network = make_network("mlp_mixer", "relu")
+    with pytest.raises(ValueError, match="dtype must be float32 or float64, got 'int64'"):
+        network.to_onnx(dtype="int64")
+    large = cvxnn.TokenNetwork("mlp_mixer", [1e39 * np.eye(2)[None], np.ones((1, 1, 1))])
+    with pytest.raises(ValueError, match=r"dtype must hold .* float32 for coefs_0 up to 1e\+39"):
+        large.to_onnx(dtype="float32")
+    no_module("onnx")
+    with pytest.raises(ImportError, match=r"cvxnn\[onnx\]"):
+        network.to_onnx()
 
 
 @VARIANTS

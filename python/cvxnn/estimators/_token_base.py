@@ -15,6 +15,7 @@ from cvxnn._factors import FactorProgram
 from cvxnn._mixing import MIXINGS
 from cvxnn._problem import make_problem
 from cvxnn._token_design import TokenDesign, token_design
+from cvxnn._token_layers import TOKEN_AXES, as_tokens, token_rows
 from cvxnn._validation import (
     Data,
     Float,
@@ -27,7 +28,7 @@ from cvxnn.arrangements import RandomState, sample_gates
 from cvxnn.estimators._columns import Standardizer, canonical_rows
 from cvxnn.estimators._targets import ClassifierTargets, RegressorTargets
 from cvxnn.estimators._tensors import Neurons, TensorEstimator
-from cvxnn.token_network import TOKEN_AXES, TokenNetwork, as_tokens, token_rows
+from cvxnn.token_network import TokenNetwork
 
 _SOLVERS = ("auto", "block", "factor")
 _SMALL = 2**19  # bytes of a design below which first-order steps on blocks are as quick
