@@ -65,16 +65,7 @@ def read_network(
 ) -> dict[str, NDArray[Any]]:
     """Return the arrays that `write_network` wrote; their shapes are not checked."""
     stored = {"format", "version", *_STORED[kind]}
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-            known = {name: info for name, info in members.items() if name in stored}
-            _check_sizes(known.values(), Path(path).stat().st_size)
-            arrays = {name: _read_array(archive, info) for name, info in known.items()}
-    except FileNotFoundError:
-        raise
-    except Exception as error:  # the parsers of numpy and zipfile let out what their parts raise
-        raise ValueError(f"{path} is not a readable cvxnn network: {error}") from None
+    arrays, members = _read_arrays(path, stored)
     version = arrays.get("version", np.array(None))
     numbered = version.shape == () and version.dtype.kind == "i" and version >= 1
     if str(arrays.get("format")) != kind or not numbered:
@@ -85,9 +76,31 @@ def read_network(
             "upgrade cvxnn"
         )
     # Names are outside the archive's check sums, and some arrays are optional.
-    if unknown := sorted(set(members) - stored):
+    if unknown := sorted(members - stored):
         raise ValueError(f"{path} is a broken cvxnn network: unknown arrays {unknown}")
     return arrays
+
+
+def stored_format(path: str | os.PathLike[str]) -> str:
+    """Return the format that a file says it has; nothing else of it is checked."""
+    return str(_read_arrays(path, {"format"})[0].get("format"))
+
+
+def _read_arrays(
+    path: str | os.PathLike[str], names: Collection[str]
+) -> tuple[dict[str, NDArray[Any]], set[str]]:
+    """Return those arrays of a file that have certain names, and the names of all."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+            known = {name: info for name, info in members.items() if name in names}
+            _check_sizes(known.values(), Path(path).stat().st_size)
+            arrays = {name: _read_array(archive, info) for name, info in known.items()}
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # the parsers of numpy and zipfile let out what their parts raise
+        raise ValueError(f"{path} is not a readable cvxnn network: {error}") from None
+    return arrays, set(members)
 
 
 def _check_sizes(members: Collection[zipfile.ZipInfo], limit: int) -> None:

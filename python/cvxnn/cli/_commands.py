@@ -16,12 +16,22 @@ import numpy as np
 from cvxnn._extras import import_extra
 from cvxnn._files import write_atomically
 from cvxnn._paths import path_alphas
-from cvxnn._validation import check_choice, check_fraction
+from cvxnn._threads import blas_threads, effective_threads
+from cvxnn._validation import Data, Float, check_choice, check_fraction
 from cvxnn.certificates import certify
 from cvxnn.cli._data import Request, Table, prediction_lines, read_data
-from cvxnn.cli._models import Metadata, predicted_labels, read_model, signed_labels, write_model
+from cvxnn.cli._models import (
+    AnyNetwork,
+    Metadata,
+    described,
+    input_shapes,
+    predicted_labels,
+    read_model,
+    signed_labels,
+    write_model,
+)
 from cvxnn.cli._progress import shown_progress
-from cvxnn.diagnostics import show_versions
+from cvxnn.diagnostics import versions
 from cvxnn.losses import resolve_loss
 from cvxnn.network import Network
 from cvxnn.results import ConvergenceWarning
@@ -89,8 +99,9 @@ def run_predict(args: argparse.Namespace) -> int:
         _check_folder(args.output)
         check_choice(args.output.suffix, "the suffix of --output", (".csv", ".npz"))
     network, metadata = read_model(args.model)
-    table = read_data(args.data, _request(args, metadata, need_target=False))
-    values: Any = network.predict(table.X, n_threads=args.threads)
+    request = _request(args, metadata, need_target=False, shapes=input_shapes(network))
+    table = read_data(args.data, request)
+    values: Any = _outputs(network, table.X, args.threads)
     if metadata.classes is not None and not args.scores:
         values = predicted_labels(metadata.classes, values)
     if args.output is not None:
@@ -106,6 +117,10 @@ def run_predict(args: argparse.Namespace) -> int:
 def run_certify(args: argparse.Namespace) -> int:
     """Print how far a ReLU network is from the global optimum of its training problem."""
     network, metadata = read_model(args.model)
+    if not isinstance(network, Network):
+        raise ValueError(
+            f"{args.model} holds a {type(network).__name__}, and only a Network is certified"
+        )
     alpha = metadata.alpha if args.alpha is None else args.alpha
     if alpha is None:
         raise ValueError(f"{args.model} does not tell its alpha: give --alpha")
@@ -153,9 +168,9 @@ def run_export(args: argparse.Namespace) -> int:
     suffix = check_choice(args.output.suffix, "the suffix of --output", (".onnx", ".pt"))
     network, _ = read_model(args.model)
     if suffix == ".onnx":
-        network.to_onnx(args.output, dtype=args.dtype)
+        network.to_onnx(args.output, **({} if args.dtype is None else {"dtype": args.dtype}))
     else:
-        _write_state_dict(args.output, network, args.dtype)
+        _write_state_dict(args.output, network, args.dtype or "float64")
     return 0
 
 
@@ -174,10 +189,20 @@ def run_demo(args: argparse.Namespace) -> int:
     return 0
 
 
-def run_info(args: argparse.Namespace) -> int:  # noqa: ARG001  # as the other commands
-    """Print versions and the core in use."""
-    show_versions()
+def run_info(args: argparse.Namespace) -> int:
+    """Print versions and the core in use, or what a saved network is."""
+    record = versions()
+    if args.model is not None:
+        record = described(*read_model(args.model))
+    _print_record(record, as_json=args.json)
     return 0
+
+
+def _outputs(network: AnyNetwork, X: Data, n_threads: int | None) -> Float:
+    if isinstance(network, Network):
+        return network.predict(X, n_threads=n_threads)
+    with blas_threads(effective_threads(n_threads)):
+        return network.predict(X)
 
 
 def _request(args: argparse.Namespace, metadata: Metadata | None = None, **options: Any) -> Request:
@@ -283,7 +308,7 @@ def _write_predictions(path: Path, values: Any) -> None:
     write_atomically(path, lambda file: file.write(text.getvalue().encode()))
 
 
-def _write_state_dict(path: Path, network: Network, dtype: str) -> None:
+def _write_state_dict(path: Path, network: AnyNetwork, dtype: str) -> None:
     torch = import_extra("torch")
     state = network.to_torch(getattr(torch, dtype)).state_dict()
     write_atomically(path, lambda file: torch.save(state, file))

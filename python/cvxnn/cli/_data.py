@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cvxnn._validation import Data, check_choice, check_data, check_numeric
+from cvxnn._validation import Data, check_choice, check_data, check_numeric, check_tensor
 
 _SUFFIXES = (".csv", ".parquet", ".npz")
 
@@ -24,7 +24,7 @@ class Table:
 
     Attributes
     ----------
-    X : ndarray of shape (n_samples, n_features)
+    X : ndarray of shape (n_samples, n_features), or of more dimensions
         Inputs, finite.
     y : ndarray of shape (n_samples,) or (n_samples, n_outputs), or None
         Numbers, or labels: integers, floats, booleans or strings.
@@ -55,6 +55,8 @@ class Request:
         Whether the target holds labels rather than numbers.
     need_target : bool
         Whether the target is to be read; if not, it is only left out of the features.
+    shapes : tuple of str or None
+        Those of inputs of more than two dimensions, see `check_tensor`; None is two.
     """
 
     target: str | None
@@ -63,6 +65,7 @@ class Request:
     header: bool = True
     labels: bool = False
     need_target: bool = True
+    shapes: tuple[str, ...] | None = None
 
 
 def read_data(path: Path, request: Request) -> Table:
@@ -72,6 +75,11 @@ def read_data(path: Path, request: Request) -> Table:
         raise ValueError(f"there is no file {path}")
     if suffix == ".npz":
         return _read_npz(path, request)
+    if request.shapes is not None:
+        wanted = " or ".join(f"({shape})" for shape in request.shapes)
+        raise ValueError(
+            f"{path} is a table, and the network takes inputs of shape {wanted}: give an .npz file"
+        )
     if request.need_target and request.target is None:
         raise ValueError(f"{path} needs --target, the name or index of a column")
     read = _read_csv if suffix == ".csv" else _read_parquet
@@ -238,12 +246,18 @@ def _read_npz(path: Path, request: Request) -> Table:
         if value is None:
             raise ValueError(f"{path} has no array {name!r}, it has {sorted(held)}")
     y = arrays[1] if request.need_target else None
-    return _checked(path, arrays[0], y, None)
+    return _checked(path, arrays[0], y, None, request.shapes)
 
 
-def _checked(path: Path, X: Any, y: NDArray[Any] | None, names: list[str] | None) -> Table:
+def _checked(
+    path: Path,
+    X: Any,
+    y: NDArray[Any] | None,
+    names: list[str] | None,
+    shapes: tuple[str, ...] | None = None,
+) -> Table:
     try:
-        data = check_data(X)
+        data = check_data(X) if shapes is None else check_tensor(X, shapes)
         if y is not None:
             if y.dtype.kind != "U" and not np.isfinite(check_numeric(y, "target")).all():
                 raise ValueError("the target contains NaN or infinity")

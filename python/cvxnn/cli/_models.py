@@ -3,15 +3,26 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cvxnn._files import read_network, write_network
+from cvxnn._conv_layers import SHAPES
+from cvxnn._files import read_network, stored_format, write_network
 from cvxnn._layers import stored_arrays
+from cvxnn._token_layers import TOKEN_AXES
 from cvxnn._validation import Float
+from cvxnn.conv_network import ConvNetwork
 from cvxnn.network import Network
+from cvxnn.token_network import TokenNetwork
+
+AnyNetwork: TypeAlias = Network | ConvNetwork | TokenNetwork
+
+_OTHERS: dict[str, type[ConvNetwork] | type[TokenNetwork]] = {  # by the format of their files
+    "cvxnn.conv_network": ConvNetwork,
+    "cvxnn.token_network": TokenNetwork,
+}
 
 
 @dataclass(frozen=True)
@@ -45,10 +56,13 @@ def write_model(path: Path, network: Network, metadata: Metadata) -> None:
     write_network(path, {**stored_arrays(network), "metadata": np.array(text)})
 
 
-def read_model(path: Path) -> tuple[Network, Metadata]:
-    """Read a network, saved here or by `Network.save`."""
+def read_model(path: Path) -> tuple[AnyNetwork, Metadata]:
+    """Read a network of any kind, saved here or by its `save`."""
     if not path.is_file():
         raise ValueError(f"there is no file {path}")
+    kind = _OTHERS.get(stored_format(path))
+    if kind is not None:
+        return kind.load(path), Metadata()
     network = Network.load(path)
     stored = read_network(path).get("metadata")
     if stored is None:
@@ -67,6 +81,40 @@ def _check(network: Network, metadata: Metadata) -> None:
         raise ValueError(f"{len(names)} names of {network.n_features_in_} features")
     if classes is not None and len(classes) != max(network.n_outputs_, 2):
         raise ValueError(f"{len(classes)} classes of {network.n_outputs_} outputs")
+
+
+def input_shapes(network: AnyNetwork) -> tuple[str, ...] | None:
+    """Return the shapes of inputs of more than two dimensions, see `check_tensor`; None if two."""
+    if isinstance(network, ConvNetwork):
+        return (SHAPES[network.filters_.ndim - 3],)
+    return TOKEN_AXES if isinstance(network, TokenNetwork) else None
+
+
+def described(network: AnyNetwork, metadata: Metadata) -> dict[str, Any]:
+    """Return what kind of network it is, its sizes, and what is known of its fit."""
+    facts: dict[str, Any] = {"kind": type(network).__name__, "activation": network.activation}
+    if isinstance(network, ConvNetwork):
+        facts |= {
+            "n_filters": network.width,
+            "n_channels": network.n_channels,
+            "kernel_size": network.filters_.shape[2:],
+            "stride": network.stride,
+            "padding": network.padding,
+            "circular": network.circular,
+            "pooling": network.pooling,
+        }
+    elif isinstance(network, TokenNetwork):
+        facts |= {
+            "mixing": network.mixing,
+            "n_heads": network.n_heads,
+            "n_tokens": network.n_tokens,
+            "n_channels": network.n_channels,
+            "pool_tokens": network.pool_tokens,
+        }
+    else:
+        facts |= {"n_neurons": network.width, "n_features": network.n_features_in_}
+    known = {name: value for name, value in asdict(metadata).items() if value is not None}
+    return {**facts, "n_outputs": network.n_outputs_, **known}
 
 
 def predicted_labels(classes: list[Any], outputs: Float) -> NDArray[Any]:

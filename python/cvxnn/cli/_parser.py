@@ -65,7 +65,11 @@ def make_parser() -> argparse.ArgumentParser:
     export = add("export", commands.run_export, "write a network for ONNX runtimes or torch")
     export.add_argument("model", type=Path, metavar="MODEL", help="a saved network")
     _add_output(export, "FILE", ".onnx, or .pt for a state dict", required=True)
-    export.add_argument("--dtype", choices=("float64", "float32"), default="float64", help="dtype")
+    export.add_argument(
+        "--dtype",
+        choices=("float64", "float32"),
+        help="default: float64, but float32 for ONNX models of convolutions",
+    )
 
     demo = add("demo", commands.run_demo, "train certified networks on two real data sets")
     demo.add_argument(
@@ -75,7 +79,9 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="where networks and picture go (default: %(default)s)",
     )
-    add("info", commands.run_info, "print versions and the compiled core in use")
+    info = add("info", commands.run_info, "print versions and the core, or what a network is")
+    info.add_argument("model", type=Path, metavar="MODEL", nargs="?", help="a saved network")
+    info.add_argument("--json", action="store_true", help="print one JSON object")
     return parser
 
 
