@@ -92,13 +92,16 @@ def test_scores_are_those_of_the_chosen_number_of_patterns(name):
     np.testing.assert_array_equal(ax.get_lines()[0].get_ydata(), scores[chosen].mean(axis=1))
 
 
-@pytest.mark.parametrize("name", ["ReLURegressorCV", "ReLUClassifierCV"])
+@pytest.mark.parametrize(
+    "name", ["ReLURegressorCV", "ReLUClassifierCV", "ConvReLURegressorCV", "ConvReLUClassifierCV"]
+)
 def test_path_of_a_cross_validation(problem, name):
+    X = problem.X[:, None] if "Conv" in name else problem.X
     y = problem.y if "Regressor" in name else problem.y > 0
     model = getattr(cvxnn, name)(n_alphas=4, eps=0.1, n_patterns=30, cv=3)
     with pytest.raises(ValueError, match=f"path must be fitted, got a {name} that is not"):
         plot.plot_path(model)
-    ax = plot.plot_path(model.fit(problem.X, y))
+    ax = plot.plot_path(model.fit(X, y))
     scores = model.mse_path_ if "Regressor" in name else model.score_path_
     mean, chosen = ax.get_lines()
     np.testing.assert_array_equal(mean.get_ydata(), scores.mean(axis=1))

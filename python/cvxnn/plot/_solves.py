@@ -13,7 +13,7 @@ from cvxnn.results import Certified, IterationInfo, PathResult
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from cvxnn.estimators import ReLUClassifierCV, ReLURegressorCV
+    from cvxnn.estimators._cross_validation import CrossValidatedEstimator
 
 Score = Callable[[Float, Float], float]
 
@@ -105,7 +105,7 @@ def _check_trace(result: Certified | Sequence[IterationInfo]) -> list[IterationI
 
 
 def plot_path(
-    path: "PathResult | ReLURegressorCV | ReLUClassifierCV",
+    path: "PathResult | CrossValidatedEstimator",
     X_test: ArrayLike | None = None,
     y_test: ArrayLike | None = None,
     *,
@@ -119,7 +119,7 @@ def plot_path(
 
     Parameters
     ----------
-    path : PathResult, ReLURegressorCV or ReLUClassifierCV
+    path : PathResult, ReLURegressorCV or another estimator that chooses alpha
         Of a fitted estimator the mean score of its folds is drawn, with a band of one standard
         error on either side, and its choice of alpha; of several ``n_patterns`` those of its
         choice. Where ``time_limit`` ended a path there is
@@ -246,17 +246,17 @@ def _mean_squared_error(y: Float, outputs: Float) -> float:
 
 
 def _draw_folds(model: Any, ax: "Axes | None") -> "Axes":
-    from cvxnn.estimators import ReLUClassifierCV, ReLURegressorCV
+    from cvxnn.estimators._cross_validation import CrossValidatedEstimator, CrossValidatedRegressor
 
-    if not isinstance(model, (ReLUClassifierCV, ReLURegressorCV)):
+    if not isinstance(model, CrossValidatedEstimator):
         raise TypeError(
-            "path must be a PathResult, ReLURegressorCV or ReLUClassifierCV, "
+            "path must be a PathResult, ReLURegressorCV or another estimator that chooses alpha, "
             f"got {type(model).__name__}"
         )
     if not hasattr(model, "score_path_"):
         raise ValueError(f"path must be fitted, got a {type(model).__name__} that is not")
     ax = axes_or_new(check_axes(ax))
-    squared = isinstance(model, ReLURegressorCV) and model.scoring is None
+    squared = isinstance(model, CrossValidatedRegressor) and model.scoring is None
     scores = model.mse_path_ if squared else model.score_path_
     if scores.ndim == 3:  # of several numbers of patterns
         scores = scores[list(model.n_patterns).index(model.best_n_patterns_)]
