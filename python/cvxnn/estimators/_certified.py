@@ -186,6 +186,15 @@ class CertifiedEstimator(BaseEstimator, ABC):
         -----
         ConvergenceWarning
             If a solve ended before its gap reached ``tol``.
+
+        Examples
+        --------
+        >>> import cvxnn, numpy as np
+        >>> X = np.random.default_rng(0).standard_normal((40, 1, 5, 5))
+        >>> y = np.abs(X[:, 0, 1]).mean(axis=1)
+        >>> path = cvxnn.ConvReLURegressor(n_patterns=20).solve_path(X, y, n_alphas=5, eps=0.05)
+        >>> len(path), path[4].network_.width > path[0].network_.width
+        (5, True)
         """
         model = copy(self)  # this estimator stays as it is
         model.__dict__.pop("_solutions", None)
