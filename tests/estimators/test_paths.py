@@ -56,7 +56,7 @@ def size(model):
     """Return the number of neurons with output weights."""
     network = model.network_
     output = network.head_ if isinstance(network, cvxnn.ConvNetwork) else network.coefs_[1]
-    return np.count_nonzero(output.reshape(len(output), -1).any(axis=1))
+    return sum(bool(weights.any()) for weights in output)
 
 
 def first_objective(model, X, y):
@@ -180,3 +180,18 @@ def test_refused_paths(options, message):
 
 def test_estimators_that_choose_alpha_have_no_path():
     assert not hasattr(cvxnn.ReLURegressorCV(), "solve_path")
+
+
+@pytest.mark.parametrize(
+    "name", ["mean", "relu", "max of relu", "windows of relu", "mixer by factors", "relu operator"]
+)
+def test_warm_start_from_the_empty_network(name):
+    model, X, y = CASES[name]
+    largest, alpha = (step.alpha for step in model.solve_path(X, y, n_alphas=2, eps=0.2))
+    options = model.get_params()
+    warm = type(model)(**{**options, "alpha": 2.0 * largest, "warm_start": True}).fit(X, y)
+    assert size(warm) == 0
+    cold = type(model)(**{**options, "alpha": alpha}).fit(X, y)
+    assert warm.set_params(alpha=alpha).fit(X, y).objective_ == pytest.approx(
+        cold.objective_, rel=2e-5
+    )
