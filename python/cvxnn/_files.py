@@ -4,6 +4,8 @@ import io
 import math
 import os
 import secrets
+import struct
+import sys
 import zipfile
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -14,6 +16,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 _FORMAT_VERSION = 1
+_END = struct.Struct("<4s6xH10x")  # of an archive: magic and number of members
 # Arrays of a file by its format.
 _STORED = {
     "cvxnn.network": {
@@ -34,14 +37,21 @@ _STORED = {
 
 def write_atomically(path: str | os.PathLike[str], write: Callable[[IO[bytes]], object]) -> None:
     """Let `write` fill a file that takes the place of `path` only when it is complete."""
+    handled = sys.exc_info()[1]  # by the caller
     target = Path(path)
     part = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
     try:
         with part.open("xb") as file:
             write(file)
         part.replace(target)
-    except BaseException:
+    except BaseException as error:
         part.unlink(missing_ok=True)
+        # In the wake of Ctrl-C zipfile fails to close its archive, by an error that would hide it.
+        context: BaseException | None = error
+        while context is not None and context is not handled:
+            if isinstance(context, KeyboardInterrupt):
+                raise context from None
+            context = context.__context__
         raise
 
 
@@ -92,6 +102,7 @@ def _read_arrays(
     """Return those arrays of a file that have certain names, and the names of all."""
     try:
         with zipfile.ZipFile(path) as archive:
+            _check_count(path, len(archive.infolist()))
             members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
             known = {name: info for name, info in members.items() if name in names}
             _check_sizes(known.values(), Path(path).stat().st_size)
@@ -101,6 +112,15 @@ def _read_arrays(
     except Exception as error:  # the parsers of numpy and zipfile let out what their parts raise
         raise ValueError(f"{path} is not a readable cvxnn network: {error}") from None
     return arrays, set(members)
+
+
+def _check_count(path: str | os.PathLike[str], n_members: int) -> None:
+    """Refuse a directory that lost members: zipfile does not count them, and some are optional."""
+    with Path(path).open("rb") as file:
+        file.seek(-_END.size, os.SEEK_END)
+        magic, *_, count = _END.unpack(file.read())
+    if magic != b"PK\5\6" or count != n_members:
+        raise ValueError("its directory is broken")
 
 
 def _check_sizes(members: Collection[zipfile.ZipInfo], limit: int) -> None:

@@ -90,6 +90,38 @@ class TestCallback:
             solve(lambda _: np.array([True, False]))
 
 
+def test_ctrl_c_at_any_moment_of_a_save(run_python):
+    printed = run_python("""
+        import os, signal, sys, tempfile
+        import numpy as np, cvxnn
+
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
+        sys.unraisablehook = lambda _: None  # finalizers of archives that were cut short
+        rng = np.random.default_rng(0)
+        networks = [
+            cvxnn.Network([np.full((90, 90), k), np.ones((90, 1))], [np.zeros(90), [0.0]])
+            for k in (1.0, 2.0)
+        ]
+        interrupted = 0
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "network.npz")
+            networks[0].save(path)
+            for k in range(200):
+                try:
+                    signal.setitimer(signal.ITIMER_REAL, rng.uniform(1e-6, 2e-3))
+                    networks[k % 2].save(path)
+                    signal.setitimer(signal.ITIMER_REAL, 0.0)
+                except KeyboardInterrupt:
+                    interrupted += 1
+                found = cvxnn.Network.load(path).coefs_[0]
+                assert any((found == network.coefs_[0]).all() for network in networks)
+                assert os.listdir(folder) == ["network.npz"]
+        print(interrupted > 0)
+    """)
+    assert printed == "True\n"
+
+
 class TestLimits:
     @pytest.mark.parametrize("max_iter", [1, 2, 3])
     def test_max_iter(self, problem, optimum, max_iter):
