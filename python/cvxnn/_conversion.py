@@ -81,6 +81,8 @@ def _from_state_dict(state: Mapping[str, Any], name: str) -> Network:
             f"{name} must have its layers in order, got layers (inputs, outputs) of "
             f"{weights[0].shape} and {weights[1].shape}"
         )
+    if 0 in (len(weights[0]), weights[1].shape[1]):
+        raise ValueError(f"{name} must have at least one input and one output")
     gates, offsets = arrays.pop("gates", None), arrays.pop("gate_intercepts", None)
     skip = arrays.pop(_SKIP, None)
     if arrays:

@@ -11,6 +11,7 @@ from cvxnn._threads import effective_threads
 from cvxnn._validation import (
     Float,
     check_choice,
+    check_layers,
     check_matrix,
     check_positive,
     check_sample_weight,
@@ -39,10 +40,7 @@ class Layers:
         penalty_weights: ArrayLike | None = None,
     ) -> None:
         self.activation = check_choice(activation, "activation", _ACTIVATIONS)
-        if len(coefs) != 2 or len(intercepts) != 2:
-            raise ValueError(
-                f"coefs and intercepts must hold two layers, got {len(coefs)} and {len(intercepts)}"
-            )
+        coefs, intercepts = check_layers(coefs, "coefs"), check_layers(intercepts, "intercepts")
         hidden = check_matrix(coefs[0], "coefs[0]", (None, None))
         n_features, width = hidden.shape
         output = check_matrix(coefs[1], "coefs[1]", (width, None))

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cvxnn._validation import Float, check_count, check_fraction, check_vector
+from cvxnn._validation import Float, check_count, check_fraction, check_numeric, check_vector
 
 
 def path_alphas(
@@ -15,7 +15,8 @@ def path_alphas(
     n_alphas = check_count(n_alphas, "n_alphas")
     eps = check_fraction(eps, "eps")
     if alphas is not None:
-        values = check_vector(alphas, "alphas", np.size(alphas), "n_alphas")
+        given = check_numeric(alphas, "alphas")
+        values = check_vector(given, "alphas", given.size, "n_alphas")
         if values.size == 0 or values.min() <= 0.0:
             raise ValueError("alphas must hold at least one value, all positive")
         return np.sort(values)[::-1]

@@ -12,7 +12,7 @@ from cvxnn._column_generation import Atoms, NeuronProgram
 from cvxnn._ext import core
 from cvxnn._problem import Problem, make_problem, shown_log, solver_settings, within_rounding
 from cvxnn._threads import effective_threads
-from cvxnn._validation import Float, check_choice, core_form, refuse_sparse
+from cvxnn._validation import Float, check_choice, check_numeric, core_form, refuse_sparse
 from cvxnn.arrangements import PatternSet, check_samples_of
 from cvxnn.results import SolveResult, certified_fields
 
@@ -251,10 +251,11 @@ def pattern_program(
     if options.get("penalty") == "feature":
         refuse_sparse(X, "X", " for penalty='feature'")
     several = activation == "gated_relu" or options.get("penalty") == "nuclear"
-    if not several and np.ndim(y) == 2 and np.shape(y)[1] > 1:
+    shape = check_numeric(y, "y").shape
+    if not several and len(shape) == 2 and shape[1] > 1:
         raise ValueError(
             "several outputs with activation='relu' need penalty='nuclear', "
-            f"got {options.get('penalty')!r}"
+            f"got {options.get('penalty')!r} and y of shape {shape}"
         )
     problem = make_problem(
         check_samples_of(X, patterns), y, patterns.n_patterns, several=several, **options

@@ -13,6 +13,7 @@ from cvxnn._validation import (
     Data,
     Float,
     check_choice,
+    check_layers,
     check_matrix,
     check_numeric,
     check_positive,
@@ -46,8 +47,7 @@ class TokenLayers:
         self.mixing = check_choice(mixing, "mixing", tuple(MIXINGS))
         self.activation = check_choice(activation, "activation", ACTIVATIONS)
         self.pool_tokens, self.constant_channel = bool(pool_tokens), bool(constant_channel)
-        if len(coefs) != 2:
-            raise ValueError(f"coefs must hold W1 and W2, got {len(coefs)} arrays")
+        coefs = check_layers(coefs, "coefs")
         hidden = check_matrix(coefs[0], "coefs[0]", (None, None, None))
         m, rows, columns = hidden.shape
         if self.mixing != "fno" and rows != columns:

@@ -3,7 +3,10 @@
 Each check raises before any work starts and names the argument, what it got and what it wants.
 """
 
+import contextlib
 import numbers
+import re
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -33,16 +36,35 @@ def refuse_sparse(value: Any, name: str, why: str = "") -> None:
         raise TypeError(f"{name} must be dense{why}, got a sparse matrix: pass {name}.toarray()")
 
 
+def refuse_masked(value: Any, name: str) -> None:
+    """Raise for masked entries, whose values are anything."""
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise ValueError(f"{name} must not have masked entries: fill or drop them first")
+
+
+@contextlib.contextmanager
+def named(name: str) -> Iterator[None]:
+    """Let the errors of scikit-learn's checks of an argument say which one it is."""
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):  # of casts: the checks see infinity
+            yield
+    except (ValueError, TypeError, OverflowError) as error:
+        if re.search(rf"\b{name}\b", str(error)):
+            raise
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{name} is malformed: {error}") from None
+
+
 def check_numeric(value: ArrayLike, name: str) -> NDArray[Any]:
     """Return a real numeric array of any shape."""
     refuse_sparse(value, name)
-    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
-        raise ValueError(f"{name} must not have masked entries: fill or drop them first")
+    refuse_masked(value, name)
     try:
         array = np.asarray(value)
-        if array.dtype.kind in "OUS":
-            array = array.astype(np.float64)
-    except (ValueError, TypeError) as error:
+        if array.dtype.kind in "OUS" or (array.dtype.kind == "f" and array.dtype.itemsize > 8):
+            with np.errstate(over="ignore"):  # infinity is what finite checks look for
+                array = array.astype(np.float64)
+    except (ValueError, TypeError, OverflowError) as error:
         raise ValueError(f"{name} must be numeric, got {type(value).__name__}: {error}") from None
     if array.dtype.kind == "c":
         raise ValueError(f"{name} must be real, got complex data ({array.dtype})")
@@ -226,13 +248,21 @@ def check_sample_weight(value: ArrayLike | None, n_samples: int) -> Float:
     """Return the weights of the loss, non-negative with sum one."""
     if value is None:
         return np.full(n_samples, 1.0 / n_samples)
+    weight = check_raw_weight(value, n_samples)
+    share: Float = weight / weight.sum()
+    return share
+
+
+def check_raw_weight(value: ArrayLike | None, n_samples: int) -> Float:
+    """Return the same as they are, one for None."""
+    if value is None:
+        return np.ones(n_samples)
     weight = check_vector(value, "sample_weight", n_samples)
     if (weight < 0).any():
         raise ValueError(f"sample_weight must be non-negative, got {weight.min():g}")
-    total = float(weight.sum())
-    if total <= 0.0:
+    if not weight.any():
         raise ValueError("sample_weight must have a positive entry, got zeros only")
-    return weight / total
+    return weight
 
 
 def check_block_weights(value: ArrayLike | None, n_blocks: int) -> Float:
@@ -242,7 +272,36 @@ def check_block_weights(value: ArrayLike | None, n_blocks: int) -> Float:
     weights = check_vector(value, "weights", n_blocks, "n_blocks")
     if (weights < 0).any():
         raise ValueError(f"weights must be non-negative, got {weights.min():g}")
+    least = weights.min(initial=np.inf, where=weights > 0)
+    if least < 1.0 / _LARGEST:
+        raise ValueError(f"weights must be zero or at least {1.0 / _LARGEST:g}, got {least:g}")
     return weights
+
+
+def check_indices(value: ArrayLike, name: str, size: int) -> NDArray[np.int64]:
+    """Return a vector of integers from 0 to `size` - 1, of a mask those where it is true."""
+    array = check_numeric(value, name)
+    if array.ndim != 1:
+        raise ValueError(f"{name} must be 1-D, got shape {array.shape}")
+    if array.dtype.kind == "b" and len(array) == size:
+        return np.flatnonzero(array)
+    strange = array[~((array >= 0) & (array < size) & (array == np.floor(array)))]
+    if len(strange):
+        raise ValueError(f"{name} must be integers from 0 to {size - 1}, got {strange[0]}")
+    return array.astype(np.int64)
+
+
+def check_layers(value: Sequence[ArrayLike], name: str) -> tuple[ArrayLike, ArrayLike]:
+    """Return the arrays of the two layers of a network."""
+    try:
+        layers = tuple(value)
+    except TypeError:
+        raise TypeError(
+            f"{name} must be a sequence of two arrays, got {type(value).__name__}"
+        ) from None
+    if len(layers) != 2:
+        raise ValueError(f"{name} must hold two arrays, one a layer, got {len(layers)}")
+    return layers
 
 
 def check_gates(value: ArrayLike, n_features: int) -> Float:

@@ -16,6 +16,7 @@ from cvxnn._validation import (
     check_count,
     check_data,
     check_gates,
+    check_indices,
     check_samples,
     core_form,
 )
@@ -33,6 +34,7 @@ RandomState: TypeAlias = (
 # Of the longest row and of the largest singular value: what counts as zero.
 _ZERO_ROW = 1e-10
 _ZERO_SINGULAR = 1e-9
+_SAME_SIDE = 1e-6  # relative score of a sample that may be on either side of a gate
 
 
 def generator(random_state: RandomState) -> np.random.Generator:
@@ -132,18 +134,24 @@ class PatternSet:
         """Return the patterns as a boolean array of shape (n_samples, n_patterns)."""
         return unpack_words(self.words, self.n_samples)
 
-    def subset(self, indices: NDArray[np.int64]) -> "PatternSet":
+    def subset(self, indices: ArrayLike) -> "PatternSet":
         """Return some of the patterns, in the order of `indices`, as a set of their own.
 
         Parameters
         ----------
-        indices : ndarray of int
-            Distinct indices of patterns.
+        indices : array-like of int
+            Indices of patterns, or a mask of them.
 
         Returns
         -------
         PatternSet
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `indices` are not integers, or no indices of patterns.
         """
+        indices = check_indices(indices, "indices", self.n_patterns)
         return PatternSet(
             words=np.ascontiguousarray(self.words[:, indices]),
             gates=np.ascontiguousarray(self.gates[:, indices]),
@@ -229,7 +237,9 @@ def distinct_patterns(
         first = last
     kept = core.unique_patterns(words, n_samples)
     if len(kept) == 0:
-        raise ValueError("gates must be active on at least one sample, got only empty patterns")
+        raise ValueError(
+            "gates must be active on at least one sample of X, got only empty patterns"
+        )
     if len(kept) < n_gates:
         # The kept words stand at the front of the buffer: shrink it where it lies.
         n_words = words.shape[0]
@@ -287,6 +297,18 @@ def pattern_bound(data: Data) -> float:
 def check_data_of(X: ArrayLike, patterns: PatternSet) -> Data:
     """Return dense X as the core wants it; it must have the shape of the data of the patterns."""
     data: Data = check_samples_of(check_data(X), patterns)
+    return data
+
+
+def check_data_behind(X: ArrayLike, patterns: PatternSet, indices: NDArray[np.int64]) -> Float:
+    """Return X in float64; the gates at `indices` must have their patterns on it."""
+    data = np.asarray(check_data_of(X, patterns), dtype=np.float64)
+    gates = patterns.gates[:, indices]
+    scores = data @ gates
+    other = (scores > 0.0) != patterns.subset(indices).to_dense()
+    sizes = np.linalg.norm(data, axis=1)[:, None] * np.linalg.norm(gates, axis=0)
+    if (other & (np.abs(scores) > _SAME_SIDE * sizes)).any():
+        raise ValueError("X must be the data that patterns were made from, got other values")
     return data
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cvxnn._validation import Float, check_choice
-from cvxnn.arrangements import check_data_of
+from cvxnn.arrangements import check_data_behind
 from cvxnn.network import Network
 from cvxnn.results import SolveResult, check_one_output
 
@@ -83,7 +83,7 @@ def decompose(result: SolveResult, X: ArrayLike, *, method: str = "minimum_norm"
     if result.activation != "gated_relu":
         raise ValueError(f"result must be of activation 'gated_relu', got {result.activation!r}")
     check_choice(method, "method", ("minimum_norm", "closed_form", "approximate"))
-    data = np.asarray(check_data_of(X, result.patterns), dtype=np.float64)
+    data = check_data_behind(X, result.patterns, result.active_set)
     patterns = result.patterns
     lengths = np.linalg.norm(data, axis=1)
     rows = data[lengths > 0.0] / lengths[lengths > 0.0, None]

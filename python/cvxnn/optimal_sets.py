@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from cvxnn._ext import core
 from cvxnn._threads import effective_threads
 from cvxnn._validation import Float, check_positive, check_vector
-from cvxnn.arrangements import check_data_of
+from cvxnn.arrangements import check_data_behind
 from cvxnn.network import Network
 from cvxnn.results import SolveResult, check_one_output
 
@@ -103,6 +103,7 @@ class OptimalSet:
             return np.zeros(0)
         A, b = self._equations
         size = np.abs(b).max(initial=0.0) or 1.0
+        values = values / (np.abs(values).max() or 1.0)
         found = linprog(values, A_eq=A, b_eq=b / size, bounds=(0.0, None))
         if found.status != 0:
             raise RuntimeError(f"no optimum found: {found.message} Solve to a smaller gap.")
@@ -229,7 +230,7 @@ def optimal_set(
     if not (result.weights == 1.0).all():
         raise ValueError("result must have unit weights")
     tol = check_positive(tol, "tol")
-    data = np.ascontiguousarray(check_data_of(X, result.patterns), dtype=np.float64)
+    data = check_data_behind(X, result.patterns, result.active_set)
     patterns = result.patterns
     relu = result.activation == "relu"
     tight = core.tight_relu if relu else core.tight_masked

@@ -156,8 +156,8 @@ BAD_NETWORKS = [
     ({"activation": "gated_relu"}, "^gates belong to activation='gated_relu'"),
     ({"gates": H}, "^gates belong to activation='gated_relu'"),
     ({"gate_intercepts": np.ones(2)}, "^gate_intercepts belong to activation='gated_relu'"),
-    ({"coefs": [H]}, "^coefs and intercepts must hold two layers, got 1 and 2"),
-    ({"intercepts": [[0.0, 0.0]]}, "^coefs and intercepts must hold two layers, got 2 and 1"),
+    ({"coefs": [H]}, "^coefs must hold two arrays, one a layer, got 1"),
+    ({"intercepts": [[0.0, 0.0]]}, "^intercepts must hold two arrays, one a layer, got 1"),
     ({"coefs": [H[0], O]}, r"^coefs\[0\] must have shape \(any, any\), got \(2,\)"),
     ({"coefs": [H, H]}, r"^coefs\[1\] must have shape \(2, any\), got \(3, 2\)"),
     ({"coefs": [H[:0], O]}, "^coefs must have at least one feature"),
@@ -250,6 +250,25 @@ class TestFile:
             make_network("relu", seed=2).save(tmp_path / "net.npz")
         assert names(tmp_path) == ["net.npz"]
         assert_same_network(cvxnn.Network.load(tmp_path / "net.npz"), old)
+
+    def test_ctrl_c_is_not_hidden_by_what_fails_in_its_wake(self, tmp_path, monkeypatch):
+        def savez(*_, **__):  # zipfile cannot close an archive that was interrupted
+            try:
+                raise KeyboardInterrupt
+            finally:
+                raise ValueError("Can't close the ZIP file")
+
+        monkeypatch.setattr(np, "savez", savez)
+        with pytest.raises(KeyboardInterrupt):
+            make_network("relu").save(tmp_path / "net.npz")
+        assert names(tmp_path) == []
+
+    def test_error_of_a_save_in_the_wake_of_ctrl_c(self, tmp_path):
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            with pytest.raises(IsADirectoryError):
+                make_network("relu").save(tmp_path)
 
     def test_save_to_a_wrong_place(self, tmp_path):
         with pytest.raises(FileNotFoundError):

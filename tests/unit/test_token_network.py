@@ -258,7 +258,7 @@ W1, W2 = np.ones((2, S, S)), np.ones((2, D, 1))
     ("arguments", "options", "message"),
     [
         (("mixer", [W1, W2]), {}, "mixing must be one of"),
-        (("mlp_mixer", [W1]), {}, "coefs must hold W1 and W2, got 1 arrays"),
+        (("mlp_mixer", [W1]), {}, "coefs must hold two arrays, one a layer, got 1"),
         (("mlp_mixer", [W1[:, 1:], W2]), {}, "coefs[0] must hold square matrices"),
         (("mlp_mixer", [W1[0], W2]), {}, "coefs[0] must have shape (any, any, any)"),
         (("self_attention", [W1, W2]), {}, "coefs[1] must have shape (2, 4, any)"),

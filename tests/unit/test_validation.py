@@ -143,6 +143,39 @@ def test_negative_weights(call, entry, name):
         call(entry, **{name: with_entry(call.good[name], -1, -0.5)})
 
 
+def test_block_weights_that_are_next_to_nothing(call):
+    with pytest.raises(ValueError, match=r"^weights must be zero or at least 1e-100, got 4.9"):
+        call("alpha_max", weights=with_entry(call.good["weights"], 3, 5e-324))
+
+
+@pytest.mark.parametrize(
+    ("indices", "message"),
+    [
+        ([0, 80], "must be integers from 0 to 79, got 80"),
+        ([-1], "must be integers from 0 to 79, got -1"),
+        ([0.5], "must be integers from 0 to 79, got 0.5"),
+        ([NAN], "must be integers from 0 to 79, got nan"),
+        ([[0, 1]], "must be 1-D, got shape"),
+        ("one", "must be numeric"),
+    ],
+)
+def test_indices_of_patterns(problem, indices, message):
+    with pytest.raises(ValueError, match=f"^indices {message}"):
+        problem.patterns.subset(indices)
+
+
+@pytest.mark.parametrize("name", ["coefs", "intercepts"])
+def test_layers_that_are_no_sequence(name):
+    layers = {"coefs": [np.ones((2, 3)), np.ones((3, 1))], "intercepts": [np.zeros(3), [0.0]]}
+    with pytest.raises(TypeError, match=f"^{name} must be a sequence of two arrays, got NoneType"):
+        cvxnn.Network(**{**layers, name: None})
+
+
+def test_mask_of_patterns(problem):
+    chosen = problem.patterns.subset(np.arange(80) % 3 == 0)
+    assert (chosen.gates == problem.patterns.gates[:, ::3]).all()
+
+
 @pytest.mark.parametrize("entry", ARRAYS["sample_weight"])
 def test_sample_weight_without_a_positive_entry(call, entry):
     with pytest.raises(ValueError, match=r"^sample_weight must have a positive entry"):

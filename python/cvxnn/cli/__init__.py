@@ -21,8 +21,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 if all went well, 1 if a solve did not converge or a network is not optimal, 2 for bad
         input, 130 if interrupted.
     """
-    args = make_parser().parse_args(argv)
     try:
+        args = make_parser().parse_args(argv)
         status: int = args.run(args)
         sys.stdout.flush()  # a reader that left shows here, not at exit
     except BrokenPipeError:

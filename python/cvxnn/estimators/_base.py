@@ -18,9 +18,12 @@ from cvxnn._validation import (
     check_choice,
     check_data,
     check_gates,
+    check_raw_weight,
     check_samples,
     check_share,
     is_sparse,
+    named,
+    refuse_masked,
     refuse_sparse,
 )
 from cvxnn._whitening import Whitener, check_bn_rank
@@ -168,8 +171,8 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Certified
     ) -> tuple[Samples, NDArray[Any], Float]:
         """Check parameters and data; return X, y and weights as arrays, sparse X as csr_array."""
         self._check_parameters()
-        refuse_images(X)
-        data, values = validate_data(self, X, y, **_DATA_OPTIONS, **self._target_options)
+        data = self._validated(X, reset=True)
+        values = self._checked_targets(data, y)
         if self.activation == "relu":
             refuse_sparse(data, "X", " for activation='relu'")
         if self.patterns == "exact":
@@ -177,7 +180,7 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Certified
         if self._placement is not None:
             refuse_sparse(data, "X", f" for batch_norm={self.batch_norm!r}")
         data = check_samples(data)
-        return data, values, self._checked_weight(data, sample_weight)
+        return data, values, check_raw_weight(sample_weight, data.shape[0])
 
     def _make_patterns(
         self, data: Samples, random_state: RandomState, n_patterns: int | None
@@ -280,12 +283,16 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Certified
         self.intercepts_ = self.network_.intercepts_
         self.gates_ = self.network_.gates_
 
-    def _validated(self, X: ArrayLike) -> Samples:
-        check_is_fitted(self)
-        refuse_images(X)
-        return validate_data(self, X, reset=False, **_DATA_OPTIONS)
+    def _validated(self, X: ArrayLike, *, reset: bool = False) -> Samples:
+        """Return X as scikit-learn does, for a fit or as in the last one."""
+        refuse_masked(X, "X")
+        with named("X"):
+            if getattr(X, "ndim", 2) > 2:
+                check_data(X)  # says how to flatten them
+            return validate_data(self, X, reset=reset, **_DATA_OPTIONS)
 
     def _outputs(self, X: ArrayLike) -> Float:
+        check_is_fitted(self)
         data = self._validated(X)
         outputs: Float = self.network_.predict(data, n_threads=self.n_threads)
         return outputs
@@ -303,6 +310,7 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Certified
         ndarray of shape (n_samples, n_neurons), float64
             Times ``coefs_[1]``, plus ``intercepts_[1]``, these are the outputs of the network.
         """
+        check_is_fitted(self)
         data = self._validated(X)
         network = self.network_
         hidden: Float = data @ network.coefs_[0] + network.intercepts_[0]
@@ -319,9 +327,3 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Certified
         over_sample = self.activation == "gated_relu" and self.patterns == "sample"
         tags.input_tags.sparse = over_sample and self._placement is None
         return tags
-
-
-def refuse_images(X: ArrayLike) -> None:
-    """Raise for arrays of more than two dimensions, and say how to flatten them."""
-    if getattr(X, "ndim", 2) > 2:
-        check_data(X)

@@ -6,16 +6,15 @@ from collections.abc import Sequence
 from copy import copy
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import _check_sample_weight
+from sklearn.utils.validation import check_consistent_length, validate_data
 
 from cvxnn._paths import path_alphas
 from cvxnn._problem import Callback
-from cvxnn._validation import Float, Samples, check_choice, check_count
+from cvxnn._validation import Float, Samples, check_choice, check_count, named, refuse_masked
 from cvxnn.arrangements import RandomState
 from cvxnn.estimators._columns import Columns, Standardizer
 from cvxnn.losses import Huber
@@ -98,13 +97,13 @@ class CertifiedEstimator(BaseEstimator, ABC):
         """Whether all outputs are fitted at once."""
         return self.penalty is not None or self.loss == "softmax"
 
-    def _checked_weight(self, data: Samples, sample_weight: ArrayLike | None) -> Float:
-        weight: Float = _check_sample_weight(
-            sample_weight, data, dtype=np.float64, ensure_non_negative=True
-        )
-        if not weight.any():
-            raise ValueError("sample_weight must have a positive entry, got zeros only")
-        return weight
+    def _checked_targets(self, data: Samples, y: ArrayLike) -> NDArray[Any]:
+        """Return targets as an array, of as many samples as the data."""
+        refuse_masked(y, "y")
+        with named("y"):
+            values: NDArray[Any] = validate_data(self, "no_validation", y, **self._target_options)
+            check_consistent_length(data, values)
+        return values
 
     def _settings(self) -> dict[str, Any]:
         """Return how to solve, beside the callback."""

@@ -23,7 +23,7 @@ from sklearn.utils.validation import _check_method_params
 from cvxnn._paths import path_alphas
 from cvxnn._problem import shown_log
 from cvxnn._threads import effective_threads
-from cvxnn._validation import Float, Samples, check_choice, check_count
+from cvxnn._validation import Float, Samples, check_choice, check_count, check_indices, named
 from cvxnn.arrangements import RandomState, generator
 from cvxnn.estimators._certified import CertifiedEstimator
 from cvxnn.estimators._targets import ClassifierTargets
@@ -142,12 +142,14 @@ class CrossValidatedEstimator(CertifiedEstimator):
     def _folds(
         self, X: Samples, y: NDArray[Any], weight: Float, split_params: dict[str, Any]
     ) -> list[Fold]:
-        splitter = check_cv(self.cv, y, classifier=is_classifier(self))
         rows = np.arange(X.shape[0])
         if self.cv is None or isinstance(self.cv, numbers.Integral):
             rows = rows[weight > 0.0]  # the others must not move the borders of folds
-        splits = splitter.split(X[rows], y[rows], **split_params)
-        folds = [(rows[train], rows[test]) for train, test in splits]
+        with named("cv"):
+            splitter = check_cv(self.cv, y, classifier=is_classifier(self))
+            splits = splitter.split(X[rows], y[rows], **split_params)
+            pairs = [[check_indices(part, "cv", len(rows)) for part in pair] for pair in splits]
+            folds = [(rows[train], rows[test]) for train, test in pairs]
         if not folds:
             raise ValueError("cv must give at least one fold, got none")
         for k, (train, test) in enumerate(folds):

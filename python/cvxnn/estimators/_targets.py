@@ -7,11 +7,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, softmax
 from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 
-from cvxnn._validation import Float, Samples
+from cvxnn._validation import Float, Samples, check_raw_weight, check_targets, named
 from cvxnn.estimators._certified import CertifiedEstimator
 from cvxnn.estimators._columns import Standardizer, canonical_rows
 
@@ -26,7 +27,7 @@ class RegressorTargets(RegressorMixin, CertifiedEstimator):
         self, X: Samples, y: NDArray[Any], weight: Float
     ) -> tuple[Samples, Float, Float, Standardizer]:
         self._one_column = y.ndim == 1
-        targets = np.asarray(y, dtype=np.float64).reshape(X.shape[0], -1)
+        targets = check_targets(y, X.shape[0], labels=False, shares=False, several=True)
         X, targets, weight = canonical_rows(X, targets, weight)
         target_map = Standardizer(
             targets, weight, center=self.fit_intercept, scale=self.standardize
@@ -50,6 +51,27 @@ class RegressorTargets(RegressorMixin, CertifiedEstimator):
         outputs = self._outputs(X)
         return outputs.reshape(-1) if self._one_column else outputs.reshape(len(outputs), -1)
 
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Return the coefficient of determination of the predictions.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Inputs, of the kind that `fit` takes.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weights; None is one.
+
+        Returns
+        -------
+        float
+        """
+        found = self.predict(X)
+        weight = check_raw_weight(sample_weight, len(found))
+        with named("y"):
+            return float(r2_score(y, found, sample_weight=weight))
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
@@ -69,8 +91,9 @@ class ClassifierTargets(ClassifierMixin, CertifiedEstimator):
         # The sibling's, which is not abstract.
         checked = super()._check_training(X, y, sample_weight)  # type: ignore[safe-super]
         data, labels, weight = checked
-        check_classification_targets(labels)
-        n_classes = len(np.unique(labels[weight > 0.0]))
+        with named("y"):
+            check_classification_targets(labels)
+            n_classes = len(np.unique(labels[weight > 0.0]))
         if n_classes < 2:
             raise ValueError(f"y must hold at least two classes, got {n_classes} class")
         return data, labels, weight
@@ -133,6 +156,27 @@ class ClassifierTargets(ClassifierMixin, CertifiedEstimator):
         chosen = (scores > 0).astype(np.intp) if scores.ndim == 1 else scores.argmax(axis=1)
         labels: NDArray[np.generic] = self.classes_[chosen]
         return labels
+
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Return the accuracy of the predictions.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Inputs, of the kind that `fit` takes.
+        y : array-like of shape (n_samples,)
+            Labels.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weights; None is one.
+
+        Returns
+        -------
+        float
+        """
+        found = self.predict(X)
+        weight = check_raw_weight(sample_weight, len(found))
+        with named("y"):
+            return float(accuracy_score(y, found, sample_weight=weight))
 
     @available_if(lambda self: self.loss in ("logistic", "softmax"))  # type: ignore[untyped-decorator]
     def predict_proba(self, X: ArrayLike) -> Float:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import block_diag
-from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from cvxnn._designs import design_program
 from cvxnn._problem import Callback
@@ -17,6 +17,7 @@ from cvxnn._validation import (
     Float,
     check_choice,
     check_positive,
+    check_raw_weight,
     check_tensor,
 )
 from cvxnn.arrangements import RandomState
@@ -152,9 +153,8 @@ class TensorEstimator(CertifiedEstimator):
         """Check parameters and data; return X, y and weights as arrays."""
         self._check_parameters()
         data = check_tensor(X, self._axes)
-        values = validate_data(self, "no_validation", y, **self._target_options)
-        check_consistent_length(data, values)
-        return data, values, self._checked_weight(data, sample_weight)
+        values = self._checked_targets(data, y)
+        return data, values, check_raw_weight(sample_weight, len(data))
 
     def fit(
         self,

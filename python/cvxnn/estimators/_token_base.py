@@ -5,10 +5,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_consistent_length
 
 from cvxnn._designs import design_program
 from cvxnn._factors import FactorProgram
@@ -22,7 +20,9 @@ from cvxnn._validation import (
     Samples,
     check_choice,
     check_matrix,
+    check_raw_weight,
     check_tensor,
+    named,
 )
 from cvxnn.arrangements import RandomState, sample_gates
 from cvxnn.estimators._columns import Standardizer, canonical_rows
@@ -118,10 +118,9 @@ class TokenEstimator(RegressorTargets, ClassifierTargets, TensorEstimator):
             return TensorEstimator._check_training(self, X, y, sample_weight)
         self._check_parameters()
         data = check_tensor(X, self._axes)
-        check_consistent_length(data, y)
         targets = check_matrix(token_rows(y, data.shape[:2]), "y", (None, None))
         targets = targets.reshape(*data.shape[:2], *np.shape(y)[2:])
-        return data, targets, self._checked_weight(data, sample_weight)
+        return data, targets, check_raw_weight(sample_weight, len(data))
 
     def _encode(
         self, X: Samples, y: NDArray[Any], weight: Float
@@ -271,15 +270,16 @@ class TokenEstimator(RegressorTargets, ClassifierTargets, TensorEstimator):
         float
         """
         if self._classifies:
-            return float(ClassifierMixin.score(self, X, y, sample_weight))
+            return ClassifierTargets.score(self, X, y, sample_weight)
         if self.pool_tokens:
-            return float(RegressorMixin.score(self, X, y, sample_weight))
+            return RegressorTargets.score(self, X, y, sample_weight)
         outputs = self.predict(X)
         n_tokens = outputs.shape[1]
-        weight = None if sample_weight is None else np.repeat(sample_weight, n_tokens)
+        weight = np.repeat(check_raw_weight(sample_weight, len(outputs)), n_tokens)
         rows = token_rows(y, outputs.shape[:2])
         fits = outputs.reshape(len(rows), -1)
-        return float(r2_score(rows, fits, sample_weight=weight))
+        with named("y"):
+            return float(r2_score(rows, fits, sample_weight=weight))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
