@@ -135,6 +135,28 @@ def test_loky(run_python):
     assert printed == "True [] 8\nTrue [] 8\n[1, 1]\n"
 
 
+def test_fits_leave_no_memory_behind(run_python):
+    # An array of the data's size that stayed after each fit would be 48 MB at the end.
+    printed = run_python("""
+        import os
+        from pathlib import Path
+        import numpy as np, cvxnn
+
+        X = np.random.default_rng(0).standard_normal((10_000, 6))
+        y = np.abs(X[:, 0]) - X[:, 1]
+
+        def fits(count):
+            for _ in range(count):
+                cvxnn.ReLURegressor(0.3, n_patterns=30).fit(X, y).predict(X)
+            pages = int(Path("/proc/self/statm").read_text().split()[1])
+            return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+        before = fits(30)
+        print(fits(100) - before)
+    """)
+    assert float(printed) < 20.0
+
+
 def test_results_travel(problem):
     # Everything that a solve returns is arrays and numbers: no handle of the core is inside.
     result = cvxnn.solve(problem.X, problem.y, problem.patterns, alpha=0.05)

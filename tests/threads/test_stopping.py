@@ -7,6 +7,7 @@ import sys
 import textwrap
 import threading
 import time
+import warnings
 
 import numpy as np
 import pytest
@@ -140,6 +141,19 @@ class TestLimits:
             )
         assert result.status == "time_limit"
         assert_certified(result, optimum)
+
+    def test_time_limit_at_any_moment(self, problem, optimum):
+        seconds = optimum.seconds * np.random.default_rng(0).random(40)
+        for limit in np.maximum(seconds, 1e-6):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", cvxnn.ConvergenceWarning)
+                result = cvxnn.solve(
+                    problem.X, problem.y, problem.patterns, alpha=0.02, tol=1e-10, time_limit=limit
+                )
+            assert result.status in ("time_limit", "optimal")
+            assert_certified(result, optimum)
+            objective = result.network().objective(problem.X, problem.y, 0.02)
+            assert objective == pytest.approx(result.primal, rel=1e-9)
 
     @pytest.mark.parametrize("loss", ["squared", "logistic"])
     def test_time_limit_is_kept(self, make_problem, loss):

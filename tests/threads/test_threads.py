@@ -86,6 +86,21 @@ class TestDeterminism:
             for got, wanted in zip(pool.map(solve, problems), serial, strict=True):
                 assert_same_bits(got, wanted)
 
+    def test_concurrent_fits_equal_serial_ones(self):
+        rng = np.random.default_rng(0)
+        X = rng.standard_normal((12, 50, 3))
+        y = np.where(np.abs(X[:, :, 0]) > 0.7, 1.0, -1.0)
+        models = [cvxnn.ReLURegressor, cvxnn.ReLUClassifier]
+
+        def fit(k):
+            model = models[k % 2](0.05, n_patterns=30, n_threads=1 + k % 3).fit(X[k], y[k])
+            return [*model.coefs_, *model.gates_, model.predict(X[k]), [model.dual_gap_]]
+
+        serial = [fit(k) for k in range(12)]
+        with ThreadPoolExecutor(12) as pool:
+            for got, wanted in zip(pool.map(fit, range(12)), serial, strict=True):
+                assert_same_bits(got, wanted)
+
 
 class TestInterpreterIsFree:
     @staticmethod
