@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
 from cvxnn._adaptive import AdaptiveProgram
 from cvxnn._normalised_outputs import normalised_outputs
@@ -171,8 +171,10 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Certified
     ) -> tuple[Samples, NDArray[Any], Float]:
         """Check parameters and data; return X, y and weights as arrays, sparse X as csr_array."""
         self._check_parameters()
+        values = self._checked_targets(y)
         data = self._validated(X, reset=True)
-        values = self._checked_targets(data, y)
+        with named("y"):
+            check_consistent_length(data, values)
         if self.activation == "relu":
             refuse_sparse(data, "X", " for activation='relu'")
         if self.patterns == "exact":

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_consistent_length, validate_data
+from sklearn.utils.validation import validate_data
 
 from cvxnn._paths import path_alphas
 from cvxnn._problem import Callback
@@ -97,12 +97,11 @@ class CertifiedEstimator(BaseEstimator, ABC):
         """Whether all outputs are fitted at once."""
         return self.penalty is not None or self.loss == "softmax"
 
-    def _checked_targets(self, data: Samples, y: ArrayLike) -> NDArray[Any]:
-        """Return targets as an array, of as many samples as the data."""
+    def _checked_targets(self, y: ArrayLike) -> NDArray[Any]:
+        """Return targets as an array; forgets names of features."""
         refuse_masked(y, "y")
         with named("y"):
             values: NDArray[Any] = validate_data(self, "no_validation", y, **self._target_options)
-            check_consistent_length(data, values)
         return values
 
     def _settings(self) -> dict[str, Any]:

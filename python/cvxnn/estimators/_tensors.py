@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import block_diag
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from cvxnn._designs import design_program
 from cvxnn._problem import Callback
@@ -19,6 +19,7 @@ from cvxnn._validation import (
     check_positive,
     check_raw_weight,
     check_tensor,
+    named,
 )
 from cvxnn.arrangements import RandomState
 from cvxnn.batch_norm import BatchNormNetwork
@@ -153,7 +154,9 @@ class TensorEstimator(CertifiedEstimator):
         """Check parameters and data; return X, y and weights as arrays."""
         self._check_parameters()
         data = check_tensor(X, self._axes)
-        values = self._checked_targets(data, y)
+        values = self._checked_targets(y)
+        with named("y"):
+            check_consistent_length(data, values)
         return data, values, check_raw_weight(sample_weight, len(data))
 
     def fit(
