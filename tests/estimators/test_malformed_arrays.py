@@ -127,3 +127,10 @@ def test_folds_that_are_none():
     for cv in ([(range(8), [8])], [(range(8), [-1])], [(range(8),)], [3]):
         with pytest.raises((ValueError, TypeError), match=r"^cv (must|is malformed)"):
             fit("ReLURegressorCV", cv=cv, **TABLE)
+
+
+def test_targets_of_tokens_of_a_magnitude_that_no_square_holds():
+    name = "ConvexSelfAttention, of tokens"
+    good = MODELS[name][1]
+    with pytest.raises(ValueError, match=r"^y has entries of magnitude 1e\+172"):
+        fit(name, **{**good, "y": np.full_like(good["y"], 1e172)})

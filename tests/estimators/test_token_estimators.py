@@ -231,7 +231,7 @@ def test_refused_blocks(options, message):
         (X, np.where(Y > 7, np.nan, Y), {}, "NaN"),
         (X, Y, {"pool_tokens": False}, "for outputs of each token, got (60,)"),
         (X, X[:, :3], {"pool_tokens": False}, "(60, 4, any) for outputs of each token"),
-        (X, X[1:], {"pool_tokens": False}, "inconsistent numbers of samples"),
+        (X, X[1:], {"pool_tokens": False}, "(60, 4, any) for outputs of each token"),
         (X, X * np.nan, {"pool_tokens": False}, "y contains NaN or infinity"),
         (X, np.zeros(60), {"loss": "logistic"}, "y must hold at least two classes"),
         (X, Y, {"loss": "softmax"}, "Unknown label type"),

@@ -21,6 +21,7 @@ from cvxnn._validation import (
     check_choice,
     check_matrix,
     check_raw_weight,
+    check_targets,
     check_tensor,
     named,
 )
@@ -118,7 +119,8 @@ class TokenEstimator(RegressorTargets, ClassifierTargets, TensorEstimator):
             return TensorEstimator._check_training(self, X, y, sample_weight)
         self._check_parameters()
         data = check_tensor(X, self._axes)
-        targets = check_matrix(token_rows(y, data.shape[:2]), "y", (None, None))
+        rows = token_rows(y, data.shape[:2])
+        targets = check_targets(rows, len(rows), labels=False, shares=False, several=True)
         targets = targets.reshape(*data.shape[:2], *np.shape(y)[2:])
         return data, targets, check_raw_weight(sample_weight, len(data))
 
