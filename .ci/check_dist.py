@@ -1,9 +1,10 @@
-"""Check an sdist and what was installed from it: sizes, modules, licences, sources."""
+"""Check an sdist and what was installed from it: sizes, modules, licences, parts, sources."""
 
+import json
 import platform
 import sys
 import tarfile
-from importlib.metadata import files
+from importlib.metadata import PackagePath, files, version
 from pathlib import Path
 
 CORE_LIMIT = 3_000_000  # bytes of one compiled module
@@ -24,9 +25,27 @@ def check_installed() -> None:
         assert path.size < CORE_LIMIT, f"{name} has {path.size} bytes"
     assert "cvxnn/py.typed" in names
     assert not [name for name in names if name.endswith((".cpp", ".hpp"))]
-    assert sum("licenses/" in name for name in names) >= 4
+    check_parts(packed)
     total = sum(path.size or 0 for path in packed)
     print(f"installed: {total / 1e6:.2f} MB, {len(packed)} files")
+
+
+def check_parts(packed: list[PackagePath]) -> None:
+    """Check that what is compiled in is listed, each part with its version and licence."""
+    licences = [path.name for path in packed if "licenses" in path.parts]
+    assert {"LICENSE", "libgomp-GPL-3.0-with-GCC-exception.txt"} <= set(licences), licences
+    (sbom,) = [path for path in packed if path.parent.name == "sboms"]
+    assert sbom.parent.parent.name.endswith(".dist-info"), sbom
+    bom = json.loads(sbom.read_text())
+    assert (bom["bomFormat"], bom["specVersion"]) == ("CycloneDX", "1.6")
+    assert bom["metadata"]["component"]["version"] == version("cvxnn")
+    parts = {part["name"]: part for part in bom["components"]}
+    assert set(parts) == {"eigen", "pybind11"}, sorted(parts)
+    for name, part in parts.items():
+        assert part["version"][:1].isdigit(), part
+        assert part["purl"].endswith(f"@{part['version']}"), part
+        assert part["licenses"][0]["license"]["id"], part
+        assert [text for text in licences if text.lower().startswith(name)], f"licence of {name}"
 
 
 def check_sdist(sdist: Path) -> None:
