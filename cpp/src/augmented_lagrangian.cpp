@@ -153,7 +153,10 @@ void AugmentedLagrangian::set_faces(const WorkingSet& working) {
     face_blocks_.push_back(working.blocks[j]);
   }
   face_roots_.resize(active.size());
-  parallel_for(static_cast<Index>(active.size()), n_threads_, [&](Index k, int) {
+  double work = 0.0;
+  for (const Index j : active) work += std::pow(static_cast<double>(working.rows(j)), 3);
+  const int n_threads = worthwhile_threads(work, n_threads_);
+  parallel_for(static_cast<Index>(active.size()), n_threads, [&](Index k, int) {
     const Index j = active[k];
     Matrix& root = face_roots_[k];
     root = cone_[j]->projection.face();

@@ -20,6 +20,12 @@ double inner_product_error(ConstMatrixRef F, ConstMatrixRef unpenalised, ConstMa
          std::abs(unpenalised.cwiseProduct(Theta).sum());
 }
 
+// Threads for the gradients of all blocks.
+int gradient_threads(const Operator& op, Index n_outputs, int n_threads) {
+  const double size = static_cast<double>(op.n_blocks() * op.block_size(0) * n_outputs);
+  return worthwhile_threads(static_cast<double>(op.n_samples()) * size, n_threads);
+}
+
 }  // namespace
 
 DualNorm reference_dual_norm(const Operator& op, ConstVectorRef weights, ConstMatrixRef Theta,
@@ -27,6 +33,7 @@ DualNorm reference_dual_norm(const Operator& op, ConstVectorRef weights, ConstMa
   const Index n_blocks = op.n_blocks();
   const Index n_tasks = (n_blocks + kBlocksPerTask - 1) / kBlocksPerTask;
   std::vector<DualNorm> largest(n_tasks);
+  n_threads = gradient_threads(op, Theta.cols(), n_threads);
   for (Index wave = 0; wave < n_tasks; wave += kTasksPerPoll) {
     parallel_for(std::min(kTasksPerPoll, n_tasks - wave), n_threads, [&](Index t, int) {
       const Index task = wave + t, first = task * kBlocksPerTask;
@@ -58,7 +65,7 @@ TightBlocks tight_blocks(const Operator& op, ConstMatrixRef Theta, double least,
   const Index n_blocks = op.n_blocks(), d = op.block_size(0);
   const Index n_tasks = (n_blocks + kBlocksPerTask - 1) / kBlocksPerTask;
   std::vector<TightBlocks> found(n_tasks);
-  parallel_for(n_tasks, n_threads, [&](Index task, int) {
+  parallel_for(n_tasks, gradient_threads(op, Theta.cols(), n_threads), [&](Index task, int) {
     const Index first = task * kBlocksPerTask, count = std::min(kBlocksPerTask, n_blocks - first);
     Matrix gradients(d, count);
     op.reference_gradients(first, count, Theta, gradients.data());

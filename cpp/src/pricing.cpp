@@ -55,7 +55,11 @@ void Pricing::project(const std::vector<Index>& slab, Index first, double alpha)
     const Index some = std::min(kProjections, count - k);
     const bool enough = static_cast<Index>(best.size()) == kViolators;
     const double least = std::max(kSharp * alpha, enough ? best.front() : 0.0);
-    parallel_for(some, n_threads_, [&](Index task, int) {
+    double work = 0.0;  // of one product with the walls of each
+    for (Index task = 0; task < some; ++task) {
+      work += static_cast<double>(op_.cones()->rows(slab[order[k + task]]).size());
+    }
+    parallel_for(some, worthwhile_threads(work, n_threads_), [&](Index task, int) {
       const Index j = order[k + task], b = slab[j];
       MatrixMap G(gradients_.data() + starts[j], op_.block_size(b), n_outputs_);
       scores_[first + j] = op_.restrict(b, G, least * weights_[b], &walls_[b]) / weights_[b];

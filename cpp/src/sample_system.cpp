@@ -15,6 +15,9 @@ constexpr std::size_t kPanel = 256;  // of the A_j v_j at a time
 void block_images(const Operator& op, const std::vector<Index>& blocks, const double* coefs,
                   int n_threads, Matrix& out) {
   out.resize(op.n_samples(), static_cast<Index>(blocks.size()));
+  double work = 0.0;
+  for (const Index b : blocks) work += static_cast<double>(op.n_samples() * op.block_size(b));
+  n_threads = worthwhile_threads(work, n_threads);
   parallel_for((out.rows() + kRowStrip - 1) / kRowStrip, n_threads, [&](Index strip, int) {
     const Index row = strip * kRowStrip;
     op.images(blocks, coefs, row, out.middleRows(row, std::min(kRowStrip, out.rows() - row)));

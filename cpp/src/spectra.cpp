@@ -38,7 +38,13 @@ void BlockSpectra::prepare(const std::vector<Index>& blocks, ConstVectorRef h) {
     spectrum.mean = traces_[b] / static_cast<double>(size);
   }
   std::vector<BlockSpectrum> found(missing.size());
-  parallel_for(static_cast<Index>(missing.size()), n_threads_, [&](Index j, int) {
+  double work = 0.0;
+  for (const Index b : missing) {
+    const Index size = op_.block_size(b);
+    work += 0.25 * static_cast<double>(op_.n_samples() * size * size);
+  }
+  const int n_threads = worthwhile_threads(work, n_threads_);
+  parallel_for(static_cast<Index>(missing.size()), n_threads, [&](Index j, int) {
     const Index size = op_.block_size(missing[j]);
     Matrix gram(size, size);
     op_.gram(missing[j], h, gram);

@@ -22,11 +22,14 @@ template <class T>
 void DenseDesign<T>::gradients(const std::vector<Index>& blocks, ConstMatrixRef R, Precision,
                                Control& control, double* out) const {
   std::vector<double*> to;
+  double work = 0.0;
   for (const Index b : blocks) {
     to.push_back(out);
     out += block_size(b) * R.cols();
+    work += static_cast<double>(block_size(b) * R.size());
   }
-  parallel_for(static_cast<Index>(blocks.size()), n_threads_, [&](Index j, int) {
+  const int n_threads = worthwhile_threads(work, n_threads_);
+  parallel_for(static_cast<Index>(blocks.size()), n_threads, [&](Index j, int) {
     gradient(blocks[j], R, MatrixMap(to[j], block_size(blocks[j]), R.cols()));
   });
   control.poll();
