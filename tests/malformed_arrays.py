@@ -2,7 +2,7 @@
 
 An error that names an argument, or an answer whose numbers are all finite: never another
 exception, and never a warning of numpy. Twelve inputs an entry, always the same ones; the
-environment variable CVXNN_FUZZ asks for another number, of new ones.
+environment variable FUZZ_EXAMPLES asks for another number, of new ones.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ from sklearn.exceptions import ConvergenceWarning, DataConversionWarning, Undefi
 
 import cvxnn
 
-MANY = os.environ.get("CVXNN_FUZZ")
+MANY = os.environ.get("FUZZ_EXAMPLES")
 FUZZ = settings(
     max_examples=int(MANY or 12),
     derandomize=MANY is None,
