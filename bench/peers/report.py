@@ -1,11 +1,12 @@
 """The rows of a run as Markdown: seconds, ratios, geometric means."""
 
-import platform
 import statistics
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 from solvers import PEERS
+
+from jobs import machine, versions
+
+PACKAGES = ("cvxnn", "pyscnn", "adelie", "celer", "skglm", "numpy", "torch")
 
 TARGETS = ("0.001", "1e-06")
 # Seconds and the relative suboptimality or gap of the crude prototype, on another machine (Zen 3).
@@ -20,22 +21,6 @@ PROTOTYPE = {
     ("synth_mid", 0.1): (1.6, 4e-7),
     ("mnist5k", 0.1): (8.0, 1e-6),
 }
-
-
-def machine() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    cpu = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "?")
-    return f"{cpu}, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
-
-
-def versions() -> str:
-    found = []
-    for name in ("cvxnn", "pyscnn", "adelie", "celer", "skglm", "numpy", "torch"):
-        try:
-            found.append(f"{name} {version(name)}")
-        except PackageNotFoundError:
-            found.append(f"{name} (source tree)")
-    return ", ".join(found)
 
 
 def entry(row: dict, peer: str, target: int) -> tuple[str, float | None, bool]:
@@ -95,7 +80,7 @@ def table(rows: list[dict], target: int) -> None:
 def report(rows: list[dict]) -> None:
     print("# cvxnn beside other solvers of the same program\n")
     print("`python bench/peers/run.py`: what is timed and how is said at the head of that file.\n")
-    print(f"Machine: {machine()}, one core a job. {versions()}.")
+    print(f"Machine: {machine()}, one core a job. {versions(PACKAGES)}.")
     for target in range(len(TARGETS)):
         table(rows, target)
     print("\n## Certificates\n")

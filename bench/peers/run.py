@@ -17,17 +17,14 @@ import json
 import multiprocessing
 import os
 import statistics
-import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
 import numpy as np
 
-ONE_THREAD = dict.fromkeys(
-    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"
-)
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # what benchmarks share
+
 STRENGTHS = (1e-1, 1e-2, 1e-3)
 TARGETS = (1e-3, 1e-6)
 TIGHT = 1e-9
@@ -135,42 +132,6 @@ def job(name: str, ratio: float, limit: float) -> dict:
     return row
 
 
-def run_jobs(jobs: list[tuple[str, float]], n_cores: int, limit: float) -> list[dict]:
-    """Each job in a process of its own, pinned to one core."""
-    rows: list[dict] = []
-    lock = threading.Lock()
-
-    def work(core: int) -> None:
-        while True:
-            with lock:
-                if not jobs:
-                    return
-                name, ratio = jobs.pop(0)
-            start = time.perf_counter()
-            done = subprocess.run(
-                [sys.executable, __file__, "--job", name, f"{ratio:g}", "--limit", f"{limit:g}"],
-                env=os.environ | ONE_THREAD,
-                capture_output=True,
-                text=True,
-                preexec_fn=lambda: os.sched_setaffinity(0, {core}),
-                check=False,
-            )
-            lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
-            print(f"{name}@{ratio:g}: {time.perf_counter() - start:.0f} s", file=sys.stderr)
-            if done.returncode or not lines:
-                print(done.stderr[-2000:], file=sys.stderr)
-                continue
-            rows.append(json.loads(lines[-1]))
-
-    cores = sorted(os.sched_getaffinity(0))[:n_cores]
-    threads = [threading.Thread(target=work, args=(core,)) for core in cores]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return sorted(rows, key=lambda row: (ORDER[::-1].index(row["problem"]), -row["ratio"]))
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="the three small problems")
@@ -186,13 +147,21 @@ def main() -> None:
         return
     from report import report
 
+    from jobs import run_pinned
+
     if args.report:
         report(json.loads(args.rows.read_text()))
         return
     names = args.problems.split(",") if args.problems else QUICK if args.quick else ORDER
     limit = min(args.limit, 10.0) if args.quick else args.limit
     start = time.perf_counter()
-    rows = run_jobs([(name, ratio) for name in names for ratio in STRENGTHS], args.jobs, limit)
+    jobs = [
+        ("--job", name, f"{ratio:g}", "--limit", f"{limit:g}")
+        for name in names
+        for ratio in STRENGTHS
+    ]
+    rows = run_pinned(__file__, jobs, args.jobs)
+    rows.sort(key=lambda row: (ORDER[::-1].index(row["problem"]), -row["ratio"]))
     if args.rows:
         args.rows.write_text(json.dumps(rows))
     report(rows)

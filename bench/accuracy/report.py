@@ -1,0 +1,121 @@
+"""The rows of a run as Markdown: scores and their ranks, spread, times, sizes."""
+
+import statistics
+
+import numpy as np
+from models import MODELS
+from scipy.stats import rankdata
+
+from jobs import machine, versions
+
+PACKAGES = ("cvxnn", "scikit-learn", "pyscnn", "numpy")
+
+
+def report(rows: list[dict]) -> None:
+    print("# Accuracy on real data\n")
+    print("`python bench/accuracy/run.py`: what is measured and how is said at its head.\n")
+    print(f"Machine: {machine()}, one core a job. {versions(PACKAGES)}.")
+    scores(rows)
+    table("Spread of the score over five seeds", rows, "spread", "{:.4f}")
+    table("CPU seconds to fit, with tuning", rows, "seconds", "{:.2f}")
+    table("Hidden neurons", rows, "neurons", "{:.0f}")
+    table("Milliseconds to predict one row", rows, "latency", "{:.3f}", factor=1e3)
+    goals(rows)
+    seeds(rows)
+
+
+def head(title: str, *columns: str) -> None:
+    print(f"\n## {title}\n")
+    print(f"| {' | '.join(columns)} |")
+    print("|" + "---|" * len(columns))
+
+
+def label(row: dict) -> str:
+    n, d = row["shape"]
+    of_all = f" of {row['n_all']}" if row["n_all"] > n else ""
+    kind = "R2" if row["classes"] is None else f"{row['classes']} classes"
+    return f"{row['set']} ({n}{of_all} x {d}, {kind})"
+
+
+def ranks(rows: list[dict]) -> np.ndarray:
+    """Return the rank of each model on each set, 1 for the best, shared by equals."""
+    found = [[row["models"][model]["score"] for model in MODELS] for row in rows]
+    return rankdata(-np.round(found, 6), axis=1)
+
+
+def scores(rows: list[dict]) -> None:
+    head("Accuracy, or R2", "set", *MODELS)
+    for row in rows:
+        values = [row["models"][model]["score"] for model in MODELS]
+        best = max(values)
+        cells = [f"**{v:.3f}**" if v > best - 5e-4 else f"{v:.3f}" for v in values]
+        print(f"| {label(row)} | {' | '.join(cells)} |")
+    found = ranks(rows)
+    classes = np.array([row["classes"] is not None for row in rows])
+    for title, kept in (
+        ("mean rank", np.ones(len(rows), bool)),
+        ("mean rank, classes", classes),
+        ("mean rank, R2", ~classes),
+    ):
+        if kept.any():
+            means = found[kept].mean(axis=0)
+            print(f"| {title} | {' | '.join(f'{mean:.2f}' for mean in means)} |")
+
+
+def table(title: str, rows: list[dict], key: str, form: str, factor: float = 1.0) -> None:
+    """One number a set and model, and its geometric mean where all are positive."""
+    shown = [
+        model for model in MODELS if any(row["models"][model][key] is not None for row in rows)
+    ]
+    head(title, "set", *shown)
+    columns = {model: [factor * row["models"][model][key] for row in rows] for model in shown}
+    for k, row in enumerate(rows):
+        print(f"| {row['set']} | {' | '.join(form.format(columns[m][k]) for m in shown)} |")
+    if all(min(column) > 0 for column in columns.values()):
+        means = [form.format(statistics.geometric_mean(columns[model])) for model in shown]
+        print(f"| geometric mean | {' | '.join(means)} |")
+
+
+def goals(rows: list[dict]) -> None:
+    """Pairs of models: who is ahead how often, and the ratio of times."""
+    head(
+        "cvxnn beside each",
+        "model",
+        "ahead",
+        "equal",
+        "behind",
+        "mean difference",
+        "its seconds over cvxnn's",
+    )
+    for model in list(MODELS)[1:]:
+        pairs = [(row["models"]["cvxnn"], row["models"][model]) for row in rows]
+        differences = np.round([own["score"] - other["score"] for own, other in pairs], 6)
+        ratio = statistics.geometric_mean(other["seconds"] / own["seconds"] for own, other in pairs)
+        print(
+            f"| {model} | {(differences > 0).sum()} | {(differences == 0).sum()} | "
+            f"{(differences < 0).sum()} | {differences.mean():+.4f} | {ratio:.2f} |"
+        )
+
+
+def seeds(rows: list[dict]) -> None:
+    """ReLU networks with adaptive patterns. With exact ones nothing is random."""
+    found = [(row["set"], entry) for row in rows for entry in row.get("adaptive", ())]
+    if not found:
+        return
+    head(
+        "ReLU networks with adaptive patterns, five seeds, gap 1e-6",
+        *(
+            "set",
+            "alpha / alpha_max",
+            "status",
+            "scores",
+            "difference of outputs / their deviation",
+        ),
+    )
+    for name, entry in found:
+        low, high = entry["scores"]
+        print(
+            f"| {name} | {entry['ratio']:g} | {', '.join(entry['status'])} | "
+            f"{low:.6f} to {high:.6f} | {entry['difference']:.0e} |"
+        )
+    print("\nExact patterns leave nothing to a seed.")
