@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import numpy as np
-from pyscnn_path import PyscnnClassifier, PyscnnRegressor
 from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.ensemble import (
@@ -51,7 +50,10 @@ def mlp(is_classification: bool, seed: int):
 
 
 def pyscnn(is_classification: bool, seed: int):
-    return (PyscnnClassifier if is_classification else PyscnnRegressor)(random_state=seed)
+    import pyscnn_path  # loads torch
+
+    own = pyscnn_path.PyscnnClassifier if is_classification else pyscnn_path.PyscnnRegressor
+    return own(random_state=seed)
 
 
 def forest(is_classification: bool, seed: int):
@@ -94,7 +96,7 @@ def reseeded(model, seed: int):
         is_classification = isinstance(model, cvxnn.ReLUClassifierCV)
         kind = cvxnn.ReLUClassifier if is_classification else cvxnn.ReLURegressor
         return kind(model.alpha_, random_state=seed)
-    if isinstance(model, (PyscnnClassifier, PyscnnRegressor)):
+    if hasattr(model, "n_strengths_"):  # of pyscnn's path
         return type(model)(model.n_strengths_, random_state=seed)
     best = clone(getattr(model, "best_estimator_", model))
     seeds = [key for key in best.get_params() if key.split("__")[-1] == "random_state"]
@@ -105,7 +107,7 @@ def n_neurons(model) -> int | None:
     """Return the number of hidden neurons of a fitted network, None for other models."""
     if hasattr(model, "network_"):
         return model.network_.width
-    if isinstance(model, (PyscnnClassifier, PyscnnRegressor)):
+    if hasattr(model, "n_neurons_"):
         return model.n_neurons_
     best = getattr(model, "best_estimator_", model)
     best = getattr(best, "regressor_", best)

@@ -3,7 +3,6 @@
 import statistics
 
 import numpy as np
-from models import MODELS
 from scipy.stats import rankdata
 
 from jobs import machine, versions
@@ -24,6 +23,11 @@ def report(rows: list[dict]) -> None:
     seeds(rows)
 
 
+def shared_models(rows: list[dict]) -> list[str]:
+    """Return the models that all rows have, in their order."""
+    return [model for model in rows[0]["models"] if all(model in row["models"] for row in rows)]
+
+
 def head(title: str, *columns: str) -> None:
     print(f"\n## {title}\n")
     print(f"| {' | '.join(columns)} |")
@@ -39,14 +43,16 @@ def label(row: dict) -> str:
 
 def ranks(rows: list[dict]) -> np.ndarray:
     """Return the rank of each model on each set, 1 for the best, shared by equals."""
-    found = [[row["models"][model]["score"] for model in MODELS] for row in rows]
+    models = shared_models(rows)
+    found = [[row["models"][model]["score"] for model in models] for row in rows]
     return rankdata(-np.round(found, 6), axis=1)
 
 
 def scores(rows: list[dict]) -> None:
-    head("Accuracy, or R2", "set", *MODELS)
+    models = shared_models(rows)
+    head("Accuracy, or R2", "set", *models)
     for row in rows:
-        values = [row["models"][model]["score"] for model in MODELS]
+        values = [row["models"][model]["score"] for model in models]
         best = max(values)
         cells = [f"**{v:.3f}**" if v > best - 5e-4 else f"{v:.3f}" for v in values]
         print(f"| {label(row)} | {' | '.join(cells)} |")
@@ -64,9 +70,7 @@ def scores(rows: list[dict]) -> None:
 
 def table(title: str, rows: list[dict], key: str, form: str, factor: float = 1.0) -> None:
     """One number a set and model, and its geometric mean where all are positive."""
-    shown = [
-        model for model in MODELS if any(row["models"][model][key] is not None for row in rows)
-    ]
+    shown = [model for model in shared_models(rows) if rows[0]["models"][model][key] is not None]
     head(title, "set", *shown)
     columns = {model: [factor * row["models"][model][key] for row in rows] for model in shown}
     for k, row in enumerate(rows):
@@ -87,7 +91,7 @@ def goals(rows: list[dict]) -> None:
         "mean difference",
         "its seconds over cvxnn's",
     )
-    for model in list(MODELS)[1:]:
+    for model in shared_models(rows)[1:]:
         pairs = [(row["models"]["cvxnn"], row["models"][model]) for row in rows]
         differences = np.round([own["score"] - other["score"] for own, other in pairs], 6)
         ratio = statistics.geometric_mean(other["seconds"] / own["seconds"] for own, other in pairs)

@@ -2,6 +2,9 @@
 
     python bench/accuracy/run.py [--quick] [--sets sonar,auto] [--jobs 2] > bench/ACCURACY.md
 
+With `--rows file` the results are kept as JSON; another run with `--models cvxnn` and the same file
+replaces those of one model only.
+
 Three outer folds of each set, shuffled and stratified by class; a score is the mean of accuracy, or
 R2, over them, and a fit includes the choice of parameters by five folds within the outer training
 part. `cvxnn` is `ReLUClassifierCV` and `ReLURegressorCV` with default settings. The grids of the
@@ -20,6 +23,7 @@ import statistics
 import sys
 import time
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # what benchmarks share
@@ -87,8 +91,8 @@ def evaluate(name: str, data, folds) -> dict:
     }
 
 
-def job(name: str) -> dict:
-    """One set, all models."""
+def job(name: str, chosen: list[str] | None) -> dict:
+    """One set, all models or those that are chosen."""
     import models
     from seeds import adaptive_spreads
     from sklearn.model_selection import KFold, StratifiedKFold
@@ -105,25 +109,38 @@ def job(name: str) -> dict:
         "shape": found.X.shape,
         "n_all": found.n_all,
         "classes": int(found.y.max()) + 1 if found.is_classification else None,
-        "models": {model: evaluate(model, found, folds) for model in models.MODELS},
+        "models": {model: evaluate(model, found, folds) for model in chosen or models.MODELS},
     }
     if name in QUICK:
         row["adaptive"] = adaptive_spreads(found, folds[0], SEEDS)
     return row
 
 
+def merged(past: list[dict], rows: list[dict], order: Iterable[str]) -> list[dict]:
+    """Return the rows, with what a past run has of other sets and models."""
+    found = {row["set"]: row for row in past}
+    for row in rows:
+        before = found.get(row["set"], {"models": {}})
+        models = before["models"] | row["models"]
+        found[row["set"]] = before | row | {"models": {m: models[m] for m in order if m in models}}
+    return list(found.values())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="the four smallest sets")
     parser.add_argument("--sets", help="names, comma-separated")
+    parser.add_argument("--models", help="names, comma-separated")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--job", help=argparse.SUPPRESS)
     parser.add_argument("--rows", type=Path, help="write, or with --report read, the rows as JSON")
     parser.add_argument("--report", action="store_true", help="only print the rows of a past run")
     args = parser.parse_args()
+    chosen = args.models.split(",") if args.models else None
     if args.job:
-        print(json.dumps(job(args.job), default=float))
+        print(json.dumps(job(args.job, chosen), default=float))
         return
+    from models import MODELS
     from report import report
 
     from jobs import run_pinned
@@ -133,10 +150,12 @@ def main() -> None:
         return
     names = args.sets.split(",") if args.sets else QUICK if args.quick else ORDER
     start = time.perf_counter()
-    rows = run_pinned(__file__, [("--job", name) for name in names], args.jobs)
-    rows.sort(key=lambda row: ORDER[::-1].index(row["set"]))
+    options = ("--models", args.models) if args.models else ()
+    rows = run_pinned(__file__, [("--job", name, *options) for name in names], args.jobs)
     if args.rows:
+        rows = merged(json.loads(args.rows.read_text()) if args.rows.exists() else [], rows, MODELS)
         args.rows.write_text(json.dumps(rows))
+    rows.sort(key=lambda row: ORDER[::-1].index(row["set"]))
     report(rows)
     print(f"\nWhole run: {(time.perf_counter() - start) / 60:.1f} minutes, `{' '.join(sys.argv)}`.")
 
