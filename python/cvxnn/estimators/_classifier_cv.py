@@ -23,10 +23,11 @@ class ReLUClassifierCV(CrossValidatedClassifier, ReLUClassifier):
 
     Parameters
     ----------
-    n_alphas : int, default=100
+    n_alphas : int, default=30
         Number of alphas.
-    eps : float, default=1e-3
-        Ratio of the smallest alpha to the largest.
+    eps : float, default=5e-3
+        Ratio of the smallest alpha to the largest. Small alphas take most of the time; where
+        ``best_index_`` is the last, a smaller ratio may do better.
     alphas : array-like or None, default=None
         Own values instead, in any order.
     cv : int, splitter, iterable of (train, test) or None, default=None
@@ -102,8 +103,8 @@ class ReLUClassifierCV(CrossValidatedClassifier, ReLUClassifier):
     def __init__(
         self,
         *,
-        n_alphas: int = 100,
-        eps: float = 1e-3,
+        n_alphas: int = 30,
+        eps: float = 5e-3,
         alphas: ArrayLike | None = None,
         cv: Splitter = None,
         scoring: Scoring = None,
