@@ -99,7 +99,7 @@ def test_own_gates_are_used():
     X, y = load_diabetes(return_X_y=True)
     gates = cvxnn.sample_gates(X.shape[1] + 1, 30, random_state=5)
     own = cvxnn.ReLURegressor(gates=gates).fit(X, y)
-    drawn = cvxnn.ReLURegressor(n_patterns=30, random_state=5).fit(X, y)
+    drawn = cvxnn.ReLURegressor(gates="gaussian", n_patterns=30, random_state=5).fit(X, y)
     np.testing.assert_array_equal(own.predict(X), drawn.predict(X))
 
 

@@ -57,12 +57,29 @@ def test_one_feature_has_gates_of_order_one():
 
 
 @pytest.mark.parametrize("make", [int, np.random.default_rng, np.random.RandomState])
-def test_function_that_draws_as_the_default(classification, make):
+def test_function_that_draws_as_the_gaussian_sampler(classification, make):
     X, y = classification
     few = {"n_patterns": 40}
     own = cvxnn.ReLUClassifier(gates=gaussian, **few, random_state=make(7)).fit(X, y)
-    default = cvxnn.ReLUClassifier(**few, random_state=make(7)).fit(X, y)
-    np.testing.assert_array_equal(own.decision_function(X), default.decision_function(X))
+    named = cvxnn.ReLUClassifier(gates="gaussian", **few, random_state=make(7)).fit(X, y)
+    np.testing.assert_array_equal(own.decision_function(X), named.decision_function(X))
+
+
+@pytest.mark.parametrize(
+    ("options", "sampler"),
+    [
+        ({}, "feature_sparse"),
+        ({"fit_intercept": False}, "feature_sparse"),
+        ({"batch_norm": "after"}, "gaussian"),
+        ({"batch_norm": "before"}, "gaussian"),
+        ({"activation": "relu"}, "gaussian"),
+    ],
+)
+def test_default_gates(regression, options, sampler):
+    X, y = regression
+    default = cvxnn.ReLURegressor(**options, **FEW).fit(X, y)
+    named = cvxnn.ReLURegressor(gates=sampler, **options, **FEW).fit(X, y)
+    np.testing.assert_array_equal(default.predict(X), named.predict(X))
 
 
 def test_function_gets_standardised_inputs(regression):
@@ -82,7 +99,7 @@ def test_function_gets_standardised_inputs(regression):
     np.testing.assert_allclose(data[order[0]], wanted[order[1]], atol=1e-9)
 
 
-@pytest.mark.parametrize("gates", ["feature_sparse", "quantile", gaussian])
+@pytest.mark.parametrize("gates", ["gaussian", "quantile", gaussian])
 @pytest.mark.parametrize("kind", [cvxnn.ReLURegressor, cvxnn.ReLURegressorCV])
 def test_threads_and_copies_change_no_bit(regression, kind, gates):
     X, y = regression
@@ -106,7 +123,7 @@ def test_repeated_rows_are_weights(regression):
 def test_a_search_takes_samplers(classification):
     X, y = classification
     search = GridSearchCV(
-        cvxnn.ReLUClassifier(n_patterns=30), {"gates": [None, "quantile", gaussian]}, cv=2
+        cvxnn.ReLUClassifier(n_patterns=30), {"gates": ["gaussian", "quantile", gaussian]}, cv=2
     )
     scores = search.fit(X, y).cv_results_["mean_test_score"]
     assert scores.min() > 0.85
@@ -116,7 +133,10 @@ def test_a_search_takes_samplers(classification):
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"gates": "dense"}, "gates must be one of .*'feature_sparse', 'quantile'.*got 'dense'"),
+        (
+            {"gates": "dense"},
+            "gates must be one of .*'feature_sparse', 'gaussian', 'quantile'.*got 'dense'",
+        ),
         ({"gates": "quantile", "fit_intercept": False}, "fit_intercept=True"),
         ({"gates": "quantile", "patterns": "exact"}, "patterns='sample'"),
         ({"gates": lambda X, n, rng: gaussian(X, n, rng)[:-1]}, "gates must have shape"),

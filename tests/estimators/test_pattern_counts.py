@@ -42,7 +42,7 @@ def test_the_same_choice_as_by_a_grid_search(regression):
 
 def test_all_numbers_have_the_alphas_of_the_largest(regression):
     X, y = regression
-    few = {"n_alphas": 3, "eps": 0.1, "cv": 2}
+    few = {"n_alphas": 3, "eps": 0.1, "cv": 2, "gates": "gaussian"}
     several = cvxnn.ReLURegressorCV(**few, n_patterns=[5, 80]).fit(X, y)
     largest = cvxnn.ReLURegressorCV(**few, n_patterns=80).fit(X, y)
     smallest = cvxnn.ReLURegressorCV(**few, n_patterns=5).fit(X, y)

@@ -43,7 +43,7 @@ from cvxnn.results import SPARSE_PENALTIES
 
 Gates: TypeAlias = ArrayLike | Callable[[Samples, int, np.random.Generator], ArrayLike] | None
 
-_SAMPLERS = ("feature_sparse", "quantile")
+_SAMPLERS = ("feature_sparse", "gaussian", "quantile")
 _PLACEMENTS = ("before", "after")  # of batch normalisation; True is the first
 _ORDER = 2  # of gates="feature_sparse"
 _STARTS = 100  # of a round of patterns="adaptive"
@@ -194,13 +194,24 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Certified
             gates = np.asarray(gates)[:, :n_patterns]
         return activation_patterns(data, gates, n_threads=self.n_threads)
 
+    @property
+    def _default_sampler(self) -> str:
+        """What gates=None samples.
+
+        Gates on few features are for weights that are free of them, and for features that mean
+        something alone: a ReLU neuron stays in the cone of its gate, whitened inputs are mixed.
+        """
+        free = self.activation == "gated_relu" and self._placement is None
+        return "feature_sparse" if free else "gaussian"
+
     def _make_gates(self, data: Samples, n_gates: int, random_state: RandomState) -> ArrayLike:
         """Return own gates, or `n_gates` that are sampled on standardised data."""
         n_columns = data.shape[1]
         n_features = n_columns - self._hidden_bias
-        if self.gates is None:
+        sampler = self._default_sampler if self.gates is None else self.gates
+        if isinstance(sampler, str) and sampler == "gaussian":
             return sample_gates(n_columns, n_gates, random_state=random_state)
-        if isinstance(self.gates, str) and self.gates == "feature_sparse":
+        if isinstance(sampler, str) and sampler == "feature_sparse":
             return sample_sparse_gates(
                 n_features,
                 n_gates,
@@ -208,11 +219,11 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Certified
                 bias=self._hidden_bias,
                 random_state=random_state,
             )
-        if isinstance(self.gates, str):
+        if isinstance(sampler, str):
             return sample_quantile_gates(data[:, :n_features], n_gates, random_state=random_state)
-        if not callable(self.gates):
-            return self.gates
-        gates = check_gates(self.gates(data, n_gates, generator(random_state)), n_columns)
+        if not callable(sampler):
+            return sampler
+        gates = check_gates(sampler(data, n_gates, generator(random_state)), n_columns)
         if gates.shape[1] != n_gates:
             raise ValueError(
                 f"gates must return as many gates as it is asked for, {n_gates}, "
