@@ -53,8 +53,6 @@ _CLASSES: dict[str, Callable] = {
     "breast_cancer": partial(shipped, "load_breast_cancer"),
     "pima": partial(keel_set, "pima"),
     "vehicle": partial(keel_set, "vehicle"),
-    "vowel": partial(keel_set, "vowel"),
-    "german": partial(keel_set, "german"),
     "digits": partial(shipped, "load_digits"),
     "segment": partial(keel_set, "segment"),
     "spambase": partial(keel_set, "spambase"),

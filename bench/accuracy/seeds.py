@@ -12,9 +12,9 @@ SETTINGS = {"activation": "relu", "patterns": "adaptive", "tol": 1e-6, "n_thread
 
 
 def adaptive_spreads(data: DataSet, fold: tuple, seeds: Iterable[int]) -> list[dict]:
-    """Return, for each ratio, the least and the largest score, and how far outputs differ.
+    """Return, for each ratio, how far scores, objectives and outputs differ.
 
-    The latter is the largest difference on a test sample, over the outputs' standard deviation.
+    The last is the largest difference on a test sample, over the outputs' standard deviation.
     """
     train, test = fold
     X, y = data.X, data.y
@@ -27,12 +27,14 @@ def adaptive_spreads(data: DataSet, fold: tuple, seeds: Iterable[int]) -> list[d
             for seed in seeds
         ]
         scores = [model.score(X[test], y[test]) for model in models]
+        objectives = [model.objective_ for model in models]
         outputs = np.array([model.network_.predict(X[test]) for model in models])
         rows.append(
             {
                 "ratio": ratio,
                 "status": sorted({model.status_ for model in models}),
                 "scores": [min(scores), max(scores)],
+                "objective": max(objectives) / min(objectives) - 1.0,
                 "difference": np.ptp(outputs, axis=0).max() / outputs[0].std(),
             }
         )
