@@ -10,6 +10,7 @@ DOCS = Path(__file__).parent
 ROOT = DOCS.parent
 # Pages of the site that show a document from another folder.
 SHOWN = {
+    "accuracy": ROOT / "bench" / "ACCURACY.md",
     "benchmarks": ROOT / "bench" / "RESULTS.md",
     "changelog": ROOT / "CHANGELOG.md",
     "contributing": ROOT / "CONTRIBUTING.md",

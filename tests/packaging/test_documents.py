@@ -18,7 +18,7 @@ WITHOUT_CODE = {
     *("guarantees.md", "performance.md", "index.md", "coming_from.md"),
     *("CONTRIBUTING.md", "SECURITY.md"),
     # The site shows documents from elsewhere in their place.
-    *("benchmarks.md", "changelog.md", "contributing.md", "security.md"),
+    *("accuracy.md", "benchmarks.md", "changelog.md", "contributing.md", "security.md"),
 }
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
