@@ -304,7 +304,8 @@ def entry_points(*, estimators):
             continue
         if issubclass(thing, Warning) or issubclass(thing, BaseEstimator) != estimators:
             continue
-        methods = inspect.getmembers(thing, callable)
+        # An instance has not all methods of the class: some are for certain parameters.
+        methods = inspect.getmembers(thing() if estimators else thing, callable)
         for key, method in methods:
             # Requests of scikit-learn's routing take names and flags.
             if not key.startswith("_") and not key.endswith("_request"):

@@ -148,7 +148,7 @@ def solve_circular(
     Raises
     ------
     TypeError, ValueError
-        If an argument is malformed, or a gate is on a sample's hyperplane.
+        If an argument is malformed, no pattern is active, or a gate is on a sample's hyperplane.
 
     Warns
     -----
@@ -206,6 +206,8 @@ class _Program:
         design = fourier_design(np.asarray(data, dtype=np.float64))
         rows, masks = design.matrix, patterns.to_dense().T
         self._used = np.flatnonzero(masks.any(axis=1))
+        if len(self._used) == 0:
+            raise ValueError("X must have patterns that are active on a sample, got none")
         masks = masks[self._used]
         gates = patterns.gates.T[self._used].reshape(-1, *data.shape[1:])
         inside = fourier_design(gates).matrix

@@ -44,6 +44,16 @@ MODELS = {
     "ReLUClassifierCV": ({"n_alphas": 2, "eps": 0.5, "cv": 2}, TABLE, FOLDS),
     "ConvReLURegressor": ({"kernel_size": 2}, IMAGES, PATCH_GATES),
     "ConvReLUClassifier": ({"kernel_size": 2, "pooling": "max"}, IMAGES, PATCH_GATES),
+    "ConvReLURegressorCV": (
+        {"kernel_size": 2, "n_alphas": 2, "eps": 0.5, "cv": 2},
+        IMAGES,
+        {**FOLDS, **PATCH_GATES},
+    ),
+    "ConvReLUClassifierCV": (
+        {"kernel_size": 2, "n_alphas": 2, "eps": 0.5, "cv": 2},
+        IMAGES,
+        {**FOLDS, **PATCH_GATES},
+    ),
     "ConvexSelfAttention": ({"loss": "logistic"}, TOKENS, HEAD_GATES),
     "ConvexSelfAttention, of tokens": (
         {"pool_tokens": False},
@@ -83,9 +93,11 @@ def test_methods(point):
     name, method = point.split(".")
     arguments = entry_points(estimators=True)[point]
     good = {**MODELS[name][1], **MODELS[name][2]}
+    if method == "solve_path":
+        good["alphas"] = np.array([0.2, 0.1])
     assert arguments <= set(good)  # or there is an array that nobody attacks
     arrays = {key: good[key] for key in arguments}
-    if method.startswith("fit"):
+    if method.startswith(("fit", "solve_path")):
         assert attack(functools.partial(fit, name, method=method), arrays, [*good, "cv"])
     elif method == "score":
         score = fitted(name).score  # R2 of one sample is NaN

@@ -169,3 +169,8 @@ def test_gates_on_hyperplanes():
     patterns = cvxnn.activation_patterns(X[:, 0], [[1.0], [0.0]])
     with pytest.raises(ValueError, match=r"^patterns must have gates that are on no sample's"):
         cvxnn.solve_circular(X, [1.0, 2.0], patterns, alpha=0.1)
+
+
+def test_samples_of_zeros_have_no_active_pattern():
+    with pytest.raises(ValueError, match="^X must have patterns that are active on a sample"):
+        cvxnn.solve_circular(np.zeros((3, 1, 4)), np.ones(3), alpha=0.1)

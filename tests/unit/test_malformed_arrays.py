@@ -17,6 +17,8 @@ OPTIMA = cvxnn.optimal_set(RELU, X)
 NETWORK, GATED_NETWORK = RELU.network(), GATED.network()
 IMAGES = RNG.standard_normal((8, 1, 4, 3))
 TOKENS = RNG.standard_normal((8, 3, 2))
+FEW_IMAGES, PATCHES = RNG.standard_normal((4, 1, 2, 2)), RNG.standard_normal((3, 2, 2))
+DEEP = cvxnn.solve_three_layer(PATCHES, Y[:3], alpha=0.1)
 
 LEARN = {"X": X, "y": Y, "sample_weight": np.ones(8)}
 SOLVE = {**LEARN, "weights": np.ones(PATTERNS.n_patterns)}
@@ -87,6 +89,15 @@ ENTRIES = {
         {"X": X[:3], "y": Y[:3]},
     ),
     "certify": (lambda **arrays: cvxnn.certify(NETWORK, alpha=0.1, n_starts=5, **arrays), LEARN),
+    "solve_circular": (
+        lambda **arrays: cvxnn.solve_circular(alpha=0.1, max_iter=3, **arrays),
+        {"X": FEW_IMAGES, "y": Y[:4], "sample_weight": np.ones(4)},
+    ),
+    "solve_three_layer": (
+        lambda **arrays: cvxnn.solve_three_layer(n_patterns=5, alpha=0.1, **QUICK, **arrays),
+        {"X": PATCHES, "y": Y[:3], "sample_weight": np.ones(3)},
+    ),
+    "ThreeLayerResult.predict": (DEEP.predict, {"X": PATCHES}),
     "decompose": (lambda X: cvxnn.decompose(GATED, X), {"X": X}),
     "optimal_set": (lambda X: cvxnn.optimal_set(RELU, X), {"X": X}),
     "OptimalSet.select": (OPTIMA.select, {"costs": np.ones(OPTIMA.n_rays)}),

@@ -22,9 +22,9 @@ class ConvReLUClassifierCV(CrossValidatedClassifier, ConvReLUClassifier):
 
     Parameters
     ----------
-    n_alphas : int, default=100
+    n_alphas : int, default=30
         Number of alphas.
-    eps : float, default=1e-3
+    eps : float, default=5e-3
         Ratio of the smallest alpha to the largest.
     alphas : array-like or None, default=None
         Own values instead, in any order.
@@ -103,8 +103,8 @@ class ConvReLUClassifierCV(CrossValidatedClassifier, ConvReLUClassifier):
     def __init__(
         self,
         *,
-        n_alphas: int = 100,
-        eps: float = 1e-3,
+        n_alphas: int = 30,
+        eps: float = 5e-3,
         alphas: ArrayLike | None = None,
         cv: Splitter = None,
         scoring: Scoring = None,
