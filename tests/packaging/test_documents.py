@@ -16,7 +16,7 @@ DOCUMENTS = [*PROJECT, *PAGES]
 THEORY = [path for path in DOCUMENTS if path.parent.name == "theory" and path.name != "index.md"]
 WITHOUT_CODE = {
     *("guarantees.md", "performance.md", "index.md", "coming_from.md"),
-    *("CONTRIBUTING.md", "SECURITY.md"),
+    "SECURITY.md",
     # The site shows documents from elsewhere in their place.
     *("accuracy.md", "benchmarks.md", "changelog.md", "contributing.md", "security.md"),
 }

@@ -172,5 +172,5 @@ def test_gates_on_hyperplanes():
 
 
 def test_samples_of_zeros_have_no_active_pattern():
-    with pytest.raises(ValueError, match="^X must have patterns that are active on a sample"):
+    with pytest.raises(ValueError, match=r"^X must have patterns that are active on a sample"):
         cvxnn.solve_circular(np.zeros((3, 1, 4)), np.ones(3), alpha=0.1)
