@@ -125,7 +125,7 @@ class FrequencyCones:
         excess = np.linalg.norm(self.by_frequency(forces), axis=2) / self.prices
         square = float(np.sum(residual**2))
         scale = max(float(residual @ self.target) / square, 0.0) if square > 0.0 else 1.0
-        scale = min(scale, 1.0 / float(excess.max()))
+        scale /= max(1.0, scale * float(excess.max()))
         value = scale * float(residual @ self.target) - 0.5 * scale**2 * square
         return value, scale * residual
 

@@ -146,3 +146,8 @@ def test_targets_of_tokens_of_a_magnitude_that_no_square_holds():
     good = MODELS[name][1]
     with pytest.raises(ValueError, match=r"^y has entries of magnitude 1e\+172"):
         fit(name, **{**good, "y": np.full_like(good["y"], 1e172)})
+
+
+def test_inputs_of_hidden_outputs_are_of_a_magnitude_that_products_hold():
+    with pytest.raises(ValueError, match=r"^X has entries of magnitude 1e\+308"):
+        fitted("ReLURegressor").transform(np.full((2, 2), 1e308))

@@ -174,3 +174,11 @@ def test_gates_on_hyperplanes():
 def test_samples_of_zeros_have_no_active_pattern():
     with pytest.raises(ValueError, match=r"^X must have patterns that are active on a sample"):
         cvxnn.solve_circular(np.zeros((3, 1, 4)), np.ones(3), alpha=0.1)
+
+
+def test_samples_that_no_weight_makes_count():
+    X, y = 1e-300 * np.ones((3, 1, 2)), np.array([1.0, 2.0, -1.0])
+    X[1, 0, 0] *= -2.0
+    result = cvxnn.solve_circular(X, y, alpha=0.1)
+    assert result.primal == result.dual == pytest.approx(1.0)
+    assert len(result.active_set) == 0

@@ -324,7 +324,7 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Certified
             Times ``coefs_[1]``, plus ``intercepts_[1]``, these are the outputs of the network.
         """
         check_is_fitted(self)
-        data = self._validated(X)
+        data = check_samples(self._validated(X))  # of magnitudes that products hold
         network = self.network_
         hidden: Float = data @ network.coefs_[0] + network.intercepts_[0]
         if network.gates_ is None or network.gate_intercepts_ is None:
