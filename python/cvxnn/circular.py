@@ -215,7 +215,7 @@ class _Program:
         seen = norms > 0.0  # a sample of zeros is no wall
         walls = np.where(masks, 1.0, -1.0)[:, seen, None] * (rows[seen] / norms[seen, None])
         if (np.einsum("pnq,pq->pn", walls, inside) <= 0.0).any():
-            raise ValueError("patterns must have gates that are on no sample's hyperplane")
+            raise ValueError("patterns must have gates that are on no sample's hyperplane in X")
         fits = masks[:, :, None] * rows
         self._mean_fits, self._mean = np.zeros((len(masks), rows.shape[1])), 0.0
         if fit_intercept:  # the best intercept leaves residuals of mean zero
