@@ -69,7 +69,7 @@ def table(rows: list[dict], target: int) -> None:
         missed = f" (gap {own['gap']:.0e})" if own["gap"] > 1.01 * float(name) else ""
         cells = [f"{own['seconds']:.3g}{missed}", *(text for text, _, _ in shown.values())]
         if loose:
-            cells.insert(0, f"{own_seconds:.3g}")
+            cells.insert(0, f"{'>' if missed else ''}{own_seconds:.3g}")
         print(f"| {row['problem']}@{row['ratio']:g} | {' | '.join(cells)} | {' | '.join(ratios)} |")
     for peer, ratios in (("pyscnn", scnn), ("the fastest peer", best)):
         if ratios:

@@ -9,7 +9,8 @@ Certified: with a relative duality gap of 1e-3 and of 1e-6. The peers, and cvxnn
 each at its cheapest tolerance that gets there; peers in single runs. They are given up after 100
 times cvxnn's time to 1e-6, at least one and at most --limit seconds; ``>`` marks what was not
 reached by then, with the best suboptimality, and its ratio is a lower bound. ``-``: the dense
-matrix that the package needs is larger than 2 GB.
+matrix that the package needs is larger than 2 GB. Where cvxnn missed the target, which its gap in
+brackets shows, ratios are of the seconds at which it was given up.
 """
 
 import argparse
