@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cvxnn._ext import core
+from cvxnn._local_training import train_neurons
 from cvxnn._problem import Problem, make_problem
 from cvxnn._programs import PatternProgram
 from cvxnn._threads import effective_threads
@@ -29,10 +30,12 @@ from cvxnn.arrangements import (
 from cvxnn.results import SolveResult
 
 _FIRST_GATES = 32
-_ADDED = 40  # patterns a round, the worst violators
+_FIRST_NEURONS = 100  # of the network that is trained to begin with
+_ADDED = 100  # patterns a round at most, the worst violators
 _ROUNDS = 500
 _LOOSE = 1e-2  # relative gap of the first solves
 _SHARE = 0.1  # of the largest violation: the relative gap of the next solve
+_FEW = 10  # violations of gradients: from there on, a walk is worth its time
 _FINAL = 4  # times as many starts before a round without a violation is believed
 
 
@@ -135,11 +138,19 @@ class AdaptiveProgram:
         problem = replace(self._problem, weights=np.ones(patterns.n_patterns))
         return PatternProgram(problem, patterns, "relu")
 
-    def _violations(self, result: SolveResult, n_starts: int, *, walk: bool = True) -> Violations:
-        starts = np.hstack(
-            [result.blocks.T, self._patterns.gates, self._random_directions(n_starts)]
-        )
-        return find_violations(self._data, result.theta, starts, self._n_threads, walk=walk)
+    def _search(self, result: SolveResult, limit: float) -> Violations:
+        """Look for violations until some are above the limit, or no start finds one."""
+        near = np.hstack([result.blocks.T, self._patterns.gates])
+        for attempt in range(1 + _FINAL):
+            starts = self._random_directions(self._n_starts)
+            if attempt <= 1:
+                starts = np.hstack([near, starts])
+            found = find_violations(
+                self._data, result.theta, starts, self._n_threads, walk=attempt > 0
+            )
+            if np.count_nonzero(found.values > limit) >= (_FEW if attempt == 0 else 1):
+                break
+        return found
 
     def add_gates(self, gates: Float) -> None:
         """Put the patterns of these gates, columns, in front of those at hand."""
@@ -193,6 +204,8 @@ class AdaptiveProgram:
     ) -> SolveResult:
         # Far from the end a solution need not be better than what patterns it lacks.
         least, limit = 0.5 * tol, alpha * (1.0 + 0.25 * tol)
+        if result is None:
+            self._train(alpha, deadline)
         accuracy = max(_LOOSE, least)
         for _ in range(_ROUNDS):
             left = deadline - time.monotonic()
@@ -206,17 +219,29 @@ class AdaptiveProgram:
             # A stalled solution tells what violates as well as an optimal one.
             if result.status not in ("optimal", "stalled"):
                 return result
-            found = self._violations(result, self._n_starts, walk=False)
-            if found.largest <= limit:
-                found = self._violations(result, _FINAL * self._n_starts)
+            found = self._search(result, limit)
             if found.largest <= limit and accuracy == least:
                 return replace(result, status="optimal") if result.gap_rel <= tol else result
             excess = found.largest / alpha - 1.0
-            accuracy = min(accuracy, max(least, _SHARE * excess))
+            accuracy = min(_LOOSE, max(least, _SHARE * excess))
             if found.largest > limit:
                 result = self._exchange(result, found.gates[:, found.values > limit])
         assert result is not None
         return replace(result, status="max_iter")
+
+    def _train(self, alpha: float, deadline: float) -> None:
+        """Add the patterns of a network that is trained locally."""
+        self.add_gates(
+            train_neurons(
+                self._problem,
+                self._data,
+                alpha,
+                _FIRST_NEURONS,
+                self._rng,
+                n_threads=self._n_threads,
+                deadline=deadline,
+            )
+        )
 
     def _exchange(self, result: SolveResult, gates: Float) -> SolveResult:
         """Keep the patterns of the solution, add those of gates; return it over the new set."""

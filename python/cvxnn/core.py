@@ -209,10 +209,11 @@ def solve(
         become the cheaper one by its operation counts. For ``relu`` there are ``fista``, with
         projections on the cones, and ``auto``: an augmented Lagrangian method over a working set.
     n_starts : int, default=100
-        Random starts of a round of ``patterns="adaptive"``, beside the neurons found so far; four
-        times as many where gradients from these find nothing.
+        Random starts of a round of ``patterns="adaptive"``, beside the neurons found so far; up to
+        four times as many walks where gradients from these find little.
     random_state : int, Generator, RandomState, SeedSequence or None, default=0
-        Source of these starts; nothing else is random.
+        Source of these starts and of the network that ``"adaptive"`` begins with; nothing else
+        is random.
     callback : callable or None, default=None
         Called with an `IterationInfo` at each evaluation of the gap; True stops the solve.
     verbose : int, default=0

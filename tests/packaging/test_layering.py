@@ -30,7 +30,7 @@ PYTHON_LAYERS = [
     ["network", "conv_network", "token_network"],
     ["results", "batch_norm"],
     ["_problem"],
-    ["_column_generation"],
+    ["_column_generation", "_local_training"],
     ["_programs", "_designs", "_factors"],
     ["_adaptive", "_conversion", "convolution", "_fourier", "_normalised_outputs", "_token_design"],
     [
