@@ -30,6 +30,8 @@ class JointPatterns:
         Size of a patch.
     complete : bool
         Whether these are all.
+    shared : bool
+        Whether a neuron has one filter for all patches.
     """
 
     inner: Mask
@@ -37,6 +39,7 @@ class JointPatterns:
     outer: Mask
     n_inputs: int
     complete: bool
+    shared: bool
 
     @property
     def n_patches(self) -> int:
@@ -51,7 +54,7 @@ class JointPatterns:
 
 
 def _distinct(
-    inner: Mask, signs: Float, outer: Mask, n_inputs: int, *, complete: bool
+    inner: Mask, signs: Float, outer: Mask, n_inputs: int, *, complete: bool, shared: bool
 ) -> JointPatterns:
     """Return the distinct patterns that put something out, in the order of the first of each."""
     reached = inner & outer[:, None]
@@ -62,43 +65,69 @@ def _distinct(
     flat = [part.reshape(len(inner), -1) for part in (inner, signs > 0.0, outer)]
     keys = np.hstack(flat)[some]
     kept = some[np.sort(np.unique(keys, axis=0, return_index=True)[1])]
-    return JointPatterns(inner[kept], signs[kept], outer[kept], n_inputs, complete)
+    return JointPatterns(inner[kept], signs[kept], outer[kept], n_inputs, complete, shared)
 
 
-def sampled_patterns(X: Float, n_patterns: int, rng: np.random.Generator) -> JointPatterns:
+def sampled_patterns(
+    X: Float, n_patterns: int, rng: np.random.Generator, *, shared: bool = False
+) -> JointPatterns:
     """Return the patterns of Gaussian neurons on patches (n_samples, n_patches, n_inputs)."""
     _, n_patches, n_inputs = X.shape
-    filters = rng.standard_normal((n_patterns, n_patches, n_inputs))
+    drawn = rng.standard_normal((n_patterns, 1 if shared else n_patches, n_inputs))
+    filters = np.broadcast_to(drawn, (n_patterns, n_patches, n_inputs))
     weights = rng.standard_normal((n_patterns, n_patches))
     scores = np.einsum("ikh,pkh->pki", X, filters)
     outer = np.einsum("pki,pk->pi", np.maximum(scores, 0.0), weights) > 0.0
     signs = np.where(weights > 0.0, 1.0, -1.0)
-    return _distinct(scores > 0.0, signs, outer, n_inputs, complete=False)
+    return _distinct(scores > 0.0, signs, outer, n_inputs, complete=False, shared=shared)
 
 
-def all_patterns(X: Float, max_patterns: int) -> JointPatterns:
-    """Return all patterns on patches (n_samples, n_patches, n_inputs)."""
-    n_samples, n_patches, n_inputs = X.shape
-    single = []
-    for k in range(n_patches):
-        masks = enumerate_patterns(np.ascontiguousarray(X[:, k])).to_dense().T
-        # Those that are never active are not needed: filters of others can be zero.
-        used = masks[masks.any(axis=1)]
-        choices = [(mask, sign) for mask in used for sign in (1.0, -1.0)]
-        single.append(choices or [(np.zeros(n_samples, dtype=bool), 1.0)])
-    count = float(np.prod([len(choices) for choices in single]))
+def all_patterns(X: Float, max_patterns: int, *, shared: bool = False) -> JointPatterns:
+    """Return all patterns on patches (n_samples, n_patches, n_inputs).
+
+    With shared filters there may be some more, whose cones are those of filters of their own.
+    """
+    choices = _shared_choices(X) if shared else _own_choices(X)
+    count = float(np.prod([len(options) for options in choices]))
     if count > max_patterns:
         raise ValueError(
             f"X has {count:.6g} patterns of its patches with signs, max_patterns is "
             f"{max_patterns}: raise it, or sample n_patterns"
         )
     found: list[tuple[Mask, Float, Mask]] = []
-    for choice in product(*single):
-        inner = np.stack([mask for mask, _ in choice])
-        signs = np.array([sign for _, sign in choice])
+    for choice in product(*choices):
+        inner = np.concatenate([mask for mask, _ in choice])
+        signs = np.concatenate([sign for _, sign in choice])
         found += [(inner, signs, outer) for outer in _outer_patterns(X, inner, signs)]
     inners, sign_rows, outers = (np.stack(part) for part in zip(*found, strict=True))
-    return _distinct(inners, sign_rows, outers, n_inputs, complete=True)
+    return _distinct(inners, sign_rows, outers, X.shape[2], complete=True, shared=shared)
+
+
+# Masks (n, n_samples) of some patches, with the signs (n,) of their weights.
+_Choice = tuple[Mask, Float]
+
+
+def _own_choices(X: Float) -> list[list[_Choice]]:
+    """Return for each patch the masks and signs of a filter of its own."""
+    choices: list[list[_Choice]] = []
+    for k in range(X.shape[1]):
+        masks = enumerate_patterns(np.ascontiguousarray(X[:, k])).to_dense().T
+        # Those that are never active are not needed: filters of others can be zero.
+        used = masks[masks.any(axis=1)]
+        options = [(mask[None], np.array([sign])) for mask in used for sign in (1.0, -1.0)]
+        choices.append(options or [(np.zeros((1, len(X)), dtype=bool), np.ones(1))])
+    return choices
+
+
+def _shared_choices(X: Float) -> list[list[_Choice]]:
+    """Return the masks of all patches under one filter, with all signs of those ever active."""
+    n_samples, n_patches, n_inputs = X.shape
+    dense = enumerate_patterns(np.ascontiguousarray(X.reshape(-1, n_inputs))).to_dense().T
+    options = []
+    for mask in dense.reshape(-1, n_samples, n_patches).transpose(0, 2, 1):
+        used = [(1.0, -1.0) if active else (1.0,) for active in mask.any(axis=1)]
+        options += [(mask, np.array(signs)) for signs in product(*used)]
+    return [options]
 
 
 def _outer_patterns(X: Float, inner: Mask, signs: Float) -> list[Mask]:

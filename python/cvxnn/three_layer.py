@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 
 from cvxnn._designs import BlockDesign, DesignResult, StackedCones, design_program
 from cvxnn._joint_patterns import JointPatterns, all_patterns, inner_walls, sampled_patterns
+from cvxnn._shared_filters import SharedFilterProgram, filter_of
 from cvxnn._validation import Float, check_count, check_positive, check_tensor
 from cvxnn.arrangements import RandomState, generator
 from cvxnn.losses import Huber
@@ -46,8 +47,9 @@ class ThreeLayerResult(DesignResult):
 
         Returns
         -------
-        filters : ndarray of shape (n_neurons, n_patches, n_inputs)
-            Of norm one, or zero for a patch that a neuron does not use.
+        filters : ndarray of shape (n_neurons, n_patches, n_inputs), or (n_neurons, n_inputs)
+            Of norm one, or zero for a patch that a neuron does not use; shared ones are one for
+            all patches.
         hidden : ndarray of shape (n_neurons, n_patches)
             Weights of the maps; a neuron's have the size of its output weight.
         output : ndarray of shape (n_neurons,)
@@ -55,6 +57,11 @@ class ThreeLayerResult(DesignResult):
         hidden, output, owner = self.neurons()
         signs = self.patterns.signs[owner]
         weights = hidden.reshape(*signs.shape, self.patterns.n_inputs)
+        if self.patterns.shared:
+            found = [filter_of(neuron) for neuron in weights]
+            shared = np.array(found).reshape(len(found), self.patterns.n_inputs)
+            along = np.maximum(np.einsum("mkh,mh->mk", weights, shared), 0.0)
+            return shared, signs * along, output[:, 0, 0]
         sizes = np.linalg.norm(weights, axis=2)
         filters = np.zeros_like(weights)
         np.divide(weights, sizes[:, :, None], out=filters, where=sizes[:, :, None] > 0.0)
@@ -81,7 +88,8 @@ class ThreeLayerResult(DesignResult):
         if data.shape[1:] != wanted:
             raise ValueError(f"X must have patches of shape {wanted}, got {data.shape[1:]}")
         filters, hidden, output = self.layers()
-        maps = np.maximum(np.einsum("ikh,mkh->imk", data, filters), 0.0)
+        of_patch = "mh" if self.patterns.shared else "mkh"
+        maps = np.maximum(np.einsum(f"ikh,{of_patch}->imk", data, filters), 0.0)
         neurons = np.maximum(np.einsum("imk,mk->im", maps, hidden), 0.0)
         outputs: Float = neurons @ output + self.intercept[0]
         return outputs
@@ -94,6 +102,7 @@ def solve_three_layer(
     *,
     alpha: float,
     loss: str | Huber = "squared",
+    shared: bool = False,
     sample_weight: ArrayLike | None = None,
     fit_intercept: bool = False,
     max_patterns: int = 10_000,
@@ -107,9 +116,10 @@ def solve_three_layer(
     """Train a network of two layers of ReLU neurons, the first on patches, and an output.
 
     Neuron j of the second layer is ``max(sum_k max(x_k @ u_jk, 0) w_jk, 0)``, with filters u_jk of
-    norm at most one for each patch k: they are not shared among patches, as in locally connected
-    networks. Minimises ``1 / n sum_i s_i loss(F_i, y_i) + alpha / 2 sum_j (||w_j||**2 + v_j**2)``,
-    for output weights v_j, over networks whose neurons have the given joint patterns.
+    norm at most one for each patch k, as in locally connected networks, or one ``u_j`` that patches
+    share, as in convolution. Minimises ``1 / n sum_i s_i loss(F_i, y_i) + alpha / 2 sum_j
+    (||w_j||**2 + v_j**2)``, for output weights v_j, over networks whose neurons have the given
+    joint patterns.
 
     Parameters
     ----------
@@ -124,6 +134,10 @@ def solve_three_layer(
         Regularisation strength.
     loss : str or Huber, default='squared'
         Loss, as for `solve`.
+    shared : bool, default=False
+        Use one filter of a neuron for all patches. The program is then solved by column generation
+        over neurons, which are searched from random starts: the bound holds if these found the
+        largest, and ``exact`` is False. For few and small patches.
     sample_weight : array-like of shape (n_samples,) or None, default=None
         Weights of samples; None is one.
     fit_intercept : bool, default=False
@@ -167,10 +181,12 @@ def solve_three_layer(
     data, alpha = check_tensor(X, _SHAPES), check_positive(alpha, "alpha")
     data = np.asarray(data, dtype=np.float64)
     if n_patterns is None:
-        patterns = all_patterns(data, check_count(max_patterns, "max_patterns"))
+        most = check_count(max_patterns, "max_patterns")
+        patterns = all_patterns(data, most, shared=bool(shared))
     else:
         n_patterns = check_count(n_patterns, "n_patterns")
-        patterns = sampled_patterns(data, n_patterns, generator(random_state))
+        rng = generator(random_state)
+        patterns = sampled_patterns(data, n_patterns, rng, shared=bool(shared))
     program = design_program(
         _design(data, patterns),
         y,
@@ -179,6 +195,8 @@ def solve_three_layer(
         sample_weight=sample_weight,
         fit_intercept=fit_intercept,
     )
+    if patterns.shared:
+        program = SharedFilterProgram(program.problem, program.design, patterns, data)
     found = program.solve(
         [alpha],
         tol=tol,

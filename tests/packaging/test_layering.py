@@ -32,6 +32,7 @@ PYTHON_LAYERS = [
     ["_problem"],
     ["_column_generation", "_local_training"],
     ["_programs", "_designs", "_factors"],
+    ["_shared_filters"],
     ["_adaptive", "_conversion", "convolution", "_fourier", "_normalised_outputs", "_token_design"],
     [
         "core",

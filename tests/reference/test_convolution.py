@@ -211,6 +211,26 @@ def test_two_layers_of_relu_neurons():
     assert value == pytest.approx(result.primal, rel=1e-10)
 
 
+def test_two_layers_of_relu_neurons_with_shared_filters():
+    case = ARCHITECTURES["cnn_three_layer_two_relu"]
+    arrays = architecture_arrays("cnn_three_layer_two_relu")
+    X, y, alpha = arrays["Xp"], arrays["y"], case["params"]["beta"] / 3
+    result = cvxnn.solve_three_layer(X, y, alpha=alpha, shared=True, tol=1e-8)
+    assert result.status == "optimal"
+    assert 3 * result.primal == pytest.approx(case["shared_nonconvex_best"], abs=5e-7)
+    bound = case["shared_constrained_nuclear_lower_bound"]
+    assert 3 * result.dual == pytest.approx(bound, abs=5e-7)
+    # Filters of their own on the same patterns are a relaxation.
+    assert 3 * result.dual > case["shared_frobenius_program"]
+    filters, hidden, output = result.layers()
+    np.testing.assert_allclose(np.linalg.norm(filters, axis=1), 1.0)
+    maps = np.maximum(np.einsum("ikh,jh->ijk", X, filters), 0.0)
+    fit = np.maximum((maps * hidden).sum(axis=2), 0.0) @ output
+    decay = np.sum(hidden**2) + np.sum(output**2)
+    value = 0.5 * np.mean((fit - y) ** 2) + 0.5 * alpha * decay
+    assert value == pytest.approx(result.primal, rel=1e-9)
+
+
 @pytest.mark.parametrize("name", ["gap", "pool2x2"])
 def test_images_of_three_classes(name):
     case = ARCHITECTURES["cnn_gated_medium"][name]

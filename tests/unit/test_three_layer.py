@@ -122,11 +122,67 @@ def test_seeds_and_threads():
     assert other.primal != one.primal
 
 
-def test_large_alpha_leaves_no_neuron():
+@pytest.mark.parametrize("shared", [False, True])
+def test_large_alpha_leaves_no_neuron(shared):
     X, y = make_data()
-    result = cvxnn.solve_three_layer(X, y, 40, alpha=100.0)
+    result = cvxnn.solve_three_layer(X, y, 40, alpha=100.0, shared=shared)
     assert (result.predict(X) == 0.0).all()
-    assert result.layers()[0].shape == (0, 3, 2)
+    assert result.layers()[0].shape == ((0, 2) if shared else (0, 3, 2))
+
+
+class TestSharedFilters:
+    def test_patterns_are_some_of_those_of_filters_of_their_own(self):
+        X, _ = make_data(n=4, n_patches=2)
+        rng = np.random.default_rng(0)
+        sampled = sampled_patterns(X, 20_000, rng, shared=True)
+        assert sampled.shared
+        found = all_patterns(X, 10_000, shared=True)
+        every = all_patterns(X, 10_000)
+
+        def keys(patterns):
+            used = patterns.inner.any(axis=2).all(axis=1)
+            parts = (patterns.inner.reshape(len(used), -1), patterns.signs > 0, patterns.outer)
+            return {tuple(row) for row in np.hstack(parts)[used]}
+
+        assert keys(sampled) <= keys(found) < keys(every)
+
+    @pytest.mark.parametrize("loss", ["squared", "logistic"])
+    def test_network_has_the_objective_of_the_program(self, loss):
+        X, y = make_data(n=8)
+        y = np.where(y > 0, 1.0, -1.0) if loss == "logistic" else y
+        weight = np.linspace(0.5, 2.0, 8)
+        options = {"alpha": 0.01, "loss": loss, "sample_weight": weight, "fit_intercept": True}
+        result = cvxnn.solve_three_layer(X, y, 12, shared=True, tol=1e-6, **options)
+        assert result.status == "optimal"
+        assert not result.exact
+        assert len(result.active_set) > 1
+        filters, hidden, output = result.layers()
+        own = np.broadcast_to(filters[:, None], (*hidden.shape, 2))
+        fit = outputs_of(X, own, hidden) @ output + result.intercept[0]
+        np.testing.assert_allclose(result.predict(X), fit, atol=1e-12)
+        losses = 0.5 * (fit - y) ** 2 if loss == "squared" else np.log1p(np.exp(-y * fit))
+        value = np.average(losses, weights=weight)
+        value += 0.005 * (np.sum(hidden**2) + np.sum(output**2))
+        assert value == pytest.approx(result.primal, rel=1e-8)
+        np.testing.assert_allclose(np.linalg.norm(hidden, axis=1), np.abs(output))
+
+    def test_own_filters_are_a_relaxation(self):
+        X, y = make_data(n=5, n_patches=2)
+        options = {"alpha": 0.02, "tol": 1e-6}
+        one = cvxnn.solve_three_layer(X, y, 15, shared=True, **options)
+        own = cvxnn.solve_three_layer(X, y, **options)
+        assert own.dual < one.primal
+
+    def test_no_neuron_of_many_gains_more_than_the_bound_says(self):
+        X, y = make_data(n=4, n_patches=2)
+        result = cvxnn.solve_three_layer(X, y, alpha=0.02, shared=True, tol=1e-6)
+        angles = np.linspace(0.0, 2.0 * np.pi, 400)
+        circle = np.stack([np.cos(angles), np.sin(angles)])
+        maps = np.maximum(X @ circle, 0.0)  # (samples, patches, filters)
+        neurons = np.maximum(np.einsum("iku,kw->iuw", maps, circle), 0.0)
+        gains = np.abs(np.tensordot(result.theta, neurons, 1))
+        assert gains.max() <= 0.02 * (1 + 1e-9)
+        assert gains.max() >= 0.02 * (1 - 1e-2)
 
 
 def test_limits_warn():
