@@ -3,11 +3,13 @@
     python bench/bench_predict.py
 
 `core` is the compiled function alone, `predict` with the checks of its argument; beside them
-scikit-learn's MLPRegressor with the same weights. Medians of calls that take turns, on one thread;
-the last column is the time of a batch on one thread over that on two.
+scikit-learn's MLPRegressor with the same weights. Networks for images beside onnxruntime, in
+float32, on what `to_onnx` gives. Medians of calls that take turns, on one thread; the last column
+is the time of a batch on one thread over that on two.
 """
 
 import numpy as np
+import onnxruntime
 from sklearn.neural_network import MLPRegressor
 from threadpoolctl import threadpool_limits
 
@@ -17,6 +19,8 @@ from timing import paired
 
 SIZES = ((30, 20), (64, 50), (64, 200), (784, 100))
 BATCH, CALLS, REPEATS = 50_000, 200, 15
+IMAGES = ((1, 8, 3, 30, ("mean", 2)), (1, 28, 5, 64, "max"), (3, 32, 3, 100, ("max", 4)))
+IMAGE_BATCH = 1000
 
 
 def same_network(n_features, width):
@@ -58,6 +62,31 @@ def microseconds(n_features, width):
     return {name: 1e6 * s for name, s in seconds.items()}
 
 
+def conv_microseconds(n_channels, side, kernel, width, pooling):
+    rng = np.random.default_rng(0)
+    windows = 1 if isinstance(pooling, str) else ((side - kernel + 1) // pooling[1]) ** 2
+    filters = rng.standard_normal((width, n_channels, kernel, kernel))
+    head = rng.standard_normal((width, windows, 10))
+    net = cvxnn.ConvNetwork(filters, np.zeros(width), head, np.zeros(10), pooling=pooling)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(net.to_onnx().SerializeToString(), options)
+    images = rng.standard_normal((IMAGE_BATCH, n_channels, side, side)).astype(np.float32)
+    name = session.get_inputs()[0].name
+    one = {
+        "predict": calls(lambda: net.predict(images[:1], n_threads=1)),
+        "onnx": calls(lambda: session.run(None, {name: images[:1]})),
+    }
+    batch = {
+        "one": lambda: net.predict(images, n_threads=1),
+        "onnx_batch": lambda: session.run(None, {name: images}),
+        "two": lambda: net.predict(images, n_threads=2),
+    }
+    seconds = {name: s / CALLS for name, s in paired(one, REPEATS).items()}
+    seconds |= {name: s / IMAGE_BATCH for name, s in paired(batch, REPEATS).items()}
+    return {name: 1e6 * s for name, s in seconds.items()}
+
+
 def main():
     print("one row and, where it says batch, each of 50,000 rows; microseconds")
     print("| features x neurons | core | predict | MLP | batch | MLP, batch | 1 / 2 threads |")
@@ -69,6 +98,17 @@ def main():
                 f"| {size[0]} x {size[1]} | {us['core']:.1f} | {us['predict']:.1f} | "
                 f"{us['mlp']:.1f} | {us['one']:.2f} | {us['mlp_batch']:.2f} | "
                 f"{us['one'] / us['two']:.2f} |",
+                flush=True,
+            )
+        print(f"\none image and, where it says batch, each of {IMAGE_BATCH}; microseconds")
+        print("| image, filters, pooling | predict | ONNX | batch | ONNX, batch | 1 / 2 threads |")
+        print("|---|---|---|---|---|---|")
+        for n_channels, side, kernel, width, pooling in IMAGES:
+            us = conv_microseconds(n_channels, side, kernel, width, pooling)
+            print(
+                f"| {n_channels} x {side} x {side}, {width} of {kernel} x {kernel}, {pooling} | "
+                f"{us['predict']:.0f} | {us['onnx']:.0f} | {us['one']:.1f} | "
+                f"{us['onnx_batch']:.1f} | {us['one'] / us['two']:.2f} |",
                 flush=True,
             )
 

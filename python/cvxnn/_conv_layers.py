@@ -1,14 +1,13 @@
 """What a convolutional network computes, and what its training minimises."""
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from cvxnn._ext import core
 from cvxnn._layers import training_loss
 from cvxnn._patches import PoolingChoice, check_pooling, check_windows
+from cvxnn._threads import effective_threads
 from cvxnn._validation import (
-    Data,
     Float,
     check_choice,
     check_matrix,
@@ -129,7 +128,7 @@ class ConvLayers:
             return kind
         return None if kind == "mean" and set(size) == {1} else (kind, size)
 
-    def _forward(self, X: ArrayLike) -> Float:
+    def _forward(self, X: ArrayLike, n_threads: int | None = None) -> Float:
         data = check_tensor(X, (SHAPES[self.filters_.ndim - 3],))
         if data.shape[1] != self.n_channels:
             raise ValueError(
@@ -141,51 +140,51 @@ class ConvLayers:
                 f"X must have a size that gives the {self.n_positions} pooled positions of the "
                 f"network, {data.shape[2:]} gives {len(members)}"
             )
-        outputs = np.empty((len(data), self.n_outputs_))
-        head = self.head_.transpose(1, 0, 2).reshape(-1, self.n_outputs_)
-        for strip, seen in self.windows.strips(data, constant=False, n_maps=4 * self.width):
-            pooled = self._pooled(seen, members)
-            outputs[strip] = pooled.reshape(len(seen), len(head)) @ head
-        return outputs + self.intercepts_
+        n_axes, positions = data.ndim - 2, self.windows.positions(data.shape[2:])
+        # A signal is an image of height one.
+        images = data.reshape(*data.shape[:2], *(1,) * (2 - n_axes), *data.shape[2:])
+        output: Float = core.conv_predict(
+            np.ascontiguousarray(images),
+            kernel=_both(self.windows.kernel, 1),
+            stride=_both(self.windows.stride, 1),
+            padding=_both(self.windows.padding, 0),
+            map=_both(positions, 1),
+            circular=self.windows.circular,
+            activation=self.activation,
+            max_pooling=self.pool.kind == "max",
+            filters=_columns(self.filters_),
+            biases=self.biases_,
+            gates=_columns(self.filters_[:0] if self.gates_ is None else self.gates_),
+            gate_biases=np.empty(0) if self.gate_biases_ is None else self.gate_biases_,
+            members=np.ascontiguousarray(members, dtype=np.int64),
+            head=np.ascontiguousarray(self.head_.transpose(1, 0, 2).reshape(-1, self.n_outputs_)),
+            intercepts=self.intercepts_,
+            n_threads=effective_threads(n_threads),
+        )
+        return output
 
-    def _pooled(self, seen: Data, members: NDArray[np.intp]) -> Float:
-        """Return the pooled maps (n_samples, n_positions, n_filters) of patches."""
-        maps: Float = _scores(seen, self.filters_, self.biases_)
-        gates = None
-        if self.gates_ is not None and self.gate_biases_ is not None:
-            gates = _scores(seen, self.gates_, self.gate_biases_)
-        if self.activation == "relu":
-            np.maximum(maps, 0.0, out=maps)
-        if self.pool.kind == "max" and gates is not None:
-            gates, maps = gates[:, members], maps[:, members]
-            winner = gates.argmax(axis=2)[:, :, None]
-            won = np.take_along_axis(maps, winner, axis=2)[:, :, 0]
-            return np.where(gates.max(axis=2) > 0.0, won, 0.0)
-        if gates is not None:
-            maps = np.where(gates > 0.0, maps, 0.0)
-        windows = maps[:, members]
-        pooled: Float = windows.max(axis=2) if self.pool.kind == "max" else windows.mean(axis=2)
-        return pooled
-
-    def predict(self, X: ArrayLike) -> Float:
+    def predict(self, X: ArrayLike, *, n_threads: int | None = None) -> Float:
         """Return the outputs of the network.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_channels, length) or (..., height, width)
             Signals or images.
+        n_threads : int or None, default=None
+            Threads; None is OpenMP's setting.
 
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_outputs), float64
-            One column an output; one output is a vector.
+            One column an output; one output is a vector. A sample's result does not depend on its
+            batch.
 
         Raises
         ------
         ValueError
             If X is malformed, not finite, or has another number of channels or of pooled positions.
         """
-        outputs = self._forward(X)
+        outputs = self._forward(X, n_threads)
         return outputs[:, 0] if self.n_outputs_ == 1 else outputs
 
     def objective(
@@ -231,8 +230,15 @@ class ConvLayers:
         return value + 0.5 * alpha * sum(float(np.sum(array**2)) for array in arrays)
 
 
-def _scores(seen: Data, filters: Float, biases: Float) -> Any:
-    return seen @ filters.reshape(len(filters), seen.shape[2]).T + biases
+def _both(sizes: tuple[int, ...], missing: int) -> tuple[int, ...]:
+    """Return sizes along height and width, of which a signal has no height."""
+    return (missing,) * (2 - len(sizes)) + sizes
+
+
+def _columns(filters: Float) -> Float:
+    """Return filters as columns, (n_inputs, n_filters)."""
+    n_inputs = int(np.prod(filters.shape[1:]))
+    return np.ascontiguousarray(filters.reshape(len(filters), n_inputs).T)
 
 
 def conv_arrays(network: ConvLayers) -> dict[str, Float]:

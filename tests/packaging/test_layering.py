@@ -76,7 +76,7 @@ CPP_LAYERS = [
     ["patterns", "loss", "block_update", "unpenalised", "cholesky"],
     ["separable_loss", "softmax"],
     ["make_loss"],
-    ["predict", "kernels/bit_product", "activation_cones", "enumeration"],
+    ["predict", "conv_predict", "kernels/bit_product", "activation_cones", "enumeration"],
     ["cell_walk"],
     ["kernels/masked_product", "kernels/sample_gram", "kernels/sparse_product"],
     ["operators/operator"],
