@@ -19,7 +19,7 @@ from torch.nn import functional
 import cvxnn
 
 OUTER_FOLDS = 3
-N_ALPHAS = 8
+N_ALPHAS = 7
 RATES = (1e-3, 3e-3, 1e-2)
 DECAYS = (0.0, 1e-4, 1e-3)
 N_EPOCHS, BATCH = 40, 64
@@ -83,7 +83,7 @@ SCORES = {
     ),
     "self-attention": Score(
         partial(cvxnn.ConvexSelfAttention, activation="linear", loss="logistic"),
-        0.0015,
+        0.002,
         positioned,
         partial(Attention, n_channels=10),
     ),
@@ -129,9 +129,9 @@ def by_torch(
     """Return the module at the rate and decay that validate best, trained on all."""
     first, rest = split
 
-    def seeded(rows: np.ndarray, rate: float, decay: float) -> nn.Module:
+    def seeded(chosen: np.ndarray, rate: float, decay: float) -> nn.Module:
         torch.manual_seed(0)
-        return trained(module(), X[rows], y[rows], rate, decay)
+        return trained(module(), X[chosen], y[chosen], rate, decay)
 
     best = max(
         itertools.product(RATES, DECAYS),

@@ -1,6 +1,8 @@
 """Every solver on every problem, to one objective, in one run; prints the table as Markdown.
 
-    python bench/peers/run.py [--quick] [--problems breast,magic] [--jobs 2] > bench/RESULTS.md
+    python bench/peers/run.py [--quick] [--problems breast,magic] [--jobs 2]
+
+bench/RESULTS.md begins with what it prints.
 
 Wall seconds on one thread, each job on a core of its own. cvxnn: from X, gates and targets to a
 result, float32 data, median of three cold solves (one where a solve takes more than ten seconds).
