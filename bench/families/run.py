@@ -6,12 +6,13 @@ Digits of scikit-learn, one thread, each job on a core of its own; all seconds a
 a busy machine changes little.
 
 Seconds to an objective: odd digits or not, logistic loss, the first 1000 images, alpha 0.03 of the
-largest. cvxnn to a relative duality gap of 1e-3, from images to a network. Adam on the same network
-with the same weight decay, by full batches in float32 from random weights, until its objective is
-at most 1e-3 above cvxnn's. Its learning rate is the best of three for one seed, and its seconds are
-the best of three seeds; tuning is not counted. Of gated networks it is given gates: those that
-cvxnn found to matter, these twice, or all that cvxnn chose from. It has ten times cvxnn's seconds,
-and at least five. `>` was not reached by then, and what it was above is in brackets.
+largest, 0.1 where all patterns are searched. cvxnn to a relative duality gap of 1e-3, from images
+to a network. Adam on the same network with the same weight decay, by full batches in float32 from
+random weights at a constant rate, until its objective is at most 1e-3 above cvxnn's. The rate is
+the best of four for one seed, the seconds are the best of three seeds; tuning is not counted. Of
+gated networks it is given gates: those that cvxnn found to matter, these twice, or all that cvxnn
+chose from. It has ten times cvxnn's seconds, and at least five. `>` was not reached by then, and
+what it was above is in brackets.
 
 Accuracy: all ten digits, three outer folds; on the outer training part a fifth validates alpha of
 cvxnn, learning rate and weight decay of torch, which then are fitted to all of it. See accuracy.py.
