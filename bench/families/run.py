@@ -2,8 +2,8 @@
 
     python bench/families/run.py [--quick] [--only dense,conv-mean] [--jobs 2]
 
-Digits of scikit-learn, one thread, each job on a core of its own; all seconds are of the CPU, which
-a busy machine changes little.
+Digits of scikit-learn, one thread, each job on a core of its own; all seconds are of the
+CPU, which a busy machine changes less than those of the clock.
 
 Seconds to an objective: odd digits or not, logistic loss, the first 1000 images, alpha 0.03 of the
 largest, 0.1 where all patterns are searched. cvxnn to a relative duality gap of 1e-3, from images
