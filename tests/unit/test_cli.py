@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 
 import cvxnn
-from cvxnn.__main__ import main
+from cvxnn.cli import main
 
 NAMES = ["a", "b", "c"]
 
@@ -288,6 +288,40 @@ def test_interrupt(table, tmp_path, run, monkeypatch):
     assert (status, out) == (130, "")
     assert "interrupted" in err
     assert not (tmp_path / "m").exists()
+
+
+# A command in place of the real one, in a process that Ctrl-C reaches.
+PROCESS = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.{handler})
+import cvxnn.cli
+from cvxnn.__main__ import main
+def command():
+    {command}
+    return 0
+cvxnn.cli.main = command
+status = main()
+signal.raise_signal(signal.SIGINT)  # comes too late
+sys.exit(status)
+"""
+
+
+@pytest.mark.parametrize(
+    ("handler", "command", "wanted"),
+    [
+        ("default_int_handler", "signal.raise_signal(signal.SIGINT)", 130),
+        ("default_int_handler", "exec('signal.raise_signal(signal.SIGINT)')", 130),
+        ("default_int_handler", "pass", 0),
+        ("SIG_IGN", "signal.raise_signal(signal.SIGINT)", 0),
+    ],
+)
+def test_interrupted_process(handler, command, wanted):
+    code = PROCESS.format(handler=handler, command=command)
+    child = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (child.returncode, child.stdout) == (wanted, "")
+    assert child.stderr == ("cvxnn: interrupted\n" if wanted == 130 else "")
 
 
 def test_round_trip_of_processes(table, tmp_path):

@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 
 import cvxnn
-from cvxnn.__main__ import main
 from cvxnn._files import write_network
 from cvxnn._layers import stored_arrays
+from cvxnn.cli import main
 
 X = np.random.default_rng(0).standard_normal((20, 2))
 Y = np.abs(X[:, 0])

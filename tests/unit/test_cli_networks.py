@@ -7,7 +7,7 @@ import onnxruntime
 import pytest
 
 import cvxnn
-from cvxnn.__main__ import main
+from cvxnn.cli import main
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.standard_normal((7, 2, 5, 4))

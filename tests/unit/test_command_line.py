@@ -9,7 +9,7 @@ from sklearn.datasets import load_breast_cancer
 
 import cvxnn
 from cvxnn import Network
-from cvxnn.__main__ import main
+from cvxnn.cli import main
 
 
 def test_demo_trains_certifies_and_writes_what_it_says(tmp_path, capsys):
