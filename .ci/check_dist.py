@@ -1,5 +1,6 @@
-"""Check an sdist and what was installed from it: sizes, modules, licences, parts, sources."""
+"""Check an sdist and what was installed of its repaired wheel: sizes, modules, licences, parts."""
 
+import importlib
 import json
 import platform
 import sys
@@ -26,6 +27,7 @@ def check_installed() -> None:
     assert "cvxnn/py.typed" in names
     assert not [name for name in names if name.endswith((".cpp", ".hpp"))]
     check_parts(packed)
+    check_openmp()
     total = sum(path.size or 0 for path in packed)
     print(f"installed: {total / 1e6:.2f} MB, {len(packed)} files")
 
@@ -34,9 +36,10 @@ def check_parts(packed: list[PackagePath]) -> None:
     """Check that what is compiled in is listed, each part with its version and licence."""
     licences = [path.name for path in packed if "licenses" in path.parts]
     assert {"LICENSE", "libgomp-GPL-3.0-with-GCC-exception.txt"} <= set(licences), licences
-    (sbom,) = [path for path in packed if path.parent.name == "sboms"]
-    assert sbom.parent.parent.name.endswith(".dist-info"), sbom
-    bom = json.loads(sbom.read_text())
+    sboms = {path.name: path for path in packed if path.parent.name == "sboms"}
+    assert set(sboms) == {"auditwheel.cdx.json", "cvxnn.cdx.json"}, sorted(sboms)
+    assert {path.parent.parent.suffix for path in sboms.values()} == {".dist-info"}, sboms
+    bom = json.loads(sboms["cvxnn.cdx.json"].read_text())
     assert (bom["bomFormat"], bom["specVersion"]) == ("CycloneDX", "1.6")
     assert bom["metadata"]["component"]["version"] == version("cvxnn")
     parts = {part["name"]: part for part in bom["components"]}
@@ -46,6 +49,19 @@ def check_parts(packed: list[PackagePath]) -> None:
         assert part["purl"].endswith(f"@{part['version']}"), part
         assert part["licenses"][0]["license"]["id"], part
         assert [text for text in licences if text.lower().startswith(name)], f"licence of {name}"
+    grafted = json.loads(sboms["auditwheel.cdx.json"].read_text())["components"]
+    (openmp,) = [part for part in grafted if part["name"] != "cvxnn"]
+    assert openmp["name"].startswith("libgomp"), openmp
+    assert openmp["version"][:1].isdigit(), openmp
+    assert openmp["licenses"] == [{"expression": "GPL-3.0-or-later WITH GCC-exception-3.1"}], openmp
+
+
+def check_openmp() -> None:
+    """Check that the core runs on the OpenMP of the wheel, not on one of this machine."""
+    importlib.import_module("cvxnn")
+    maps = Path("/proc/self/maps").read_text().splitlines()
+    loaded = {Path(line.split()[-1]) for line in maps if "libgomp" in line}
+    assert [path.parent.name for path in loaded] == ["cvxnn.libs"], loaded
 
 
 def check_sdist(sdist: Path) -> None:
