@@ -21,5 +21,9 @@ if(CVXNN_SANITIZE)
                           -fno-omit-frame-pointer -fno-sanitize-recover=all)
   target_link_options(cvxnn_flags INTERFACE -fsanitize=${_cvxnn_sanitizers})
 endif()
+if("thread" IN_LIST CVXNN_SANITIZE)
+  # Races are in what is shared out: in small problems too, for large ones take too long here.
+  target_compile_definitions(cvxnn_flags INTERFACE CVXNN_SHARE_ALL_WORK)
+endif()
 # Reading these takes a good part of the time of a build.
 target_precompile_headers(cvxnn_flags INTERFACE <Eigen/Core> <algorithm> <functional> <vector>)

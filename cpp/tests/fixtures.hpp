@@ -15,9 +15,13 @@
 #include "cvxnn/make_loss.hpp"
 #include "cvxnn/operators/masked.hpp"
 #include "cvxnn/patterns.hpp"
+#include "cvxnn/threads.hpp"
 #include "cvxnn/types.hpp"
 
 namespace cvxnn::testing {
+
+// Teams for all problems where races are looked for; elsewhere tests of threads ask for them.
+constexpr int kThreads = kSerialWork > 1.0 ? 1 : 4;
 
 // Eigen's own output operators make doctest's messages; nothing here prints.
 inline Matrix random_matrix(Index rows, Index cols, unsigned seed) {
@@ -192,7 +196,7 @@ struct GatedProblem {
   MaskedDesign<double> design;
 
   GatedProblem(const std::string& loss_name, Index n_samples, Index n_features, Index n_patterns,
-               Index n_outputs, unsigned seed, int n_threads = 1)
+               Index n_outputs, unsigned seed, int n_threads = kThreads)
       : x(random_data<double>(n_samples, n_features, seed)),
         patterns(random_patterns(n_samples, n_patterns, seed + 1)),
         loss(random_loss(loss_name, n_samples, n_outputs, seed + 2)),

@@ -23,7 +23,8 @@ struct Instance {
   explicit Instance(const GatedProblem& problem, Matrix free_columns = Matrix())
       : Instance(problem.design, *problem.loss, std::move(free_columns)) {}
 
-  Solver solver(const Settings& settings) const {
+  Solver solver(Settings settings) const {
+    settings.n_threads = std::max(settings.n_threads, kThreads);
     return Solver(op, loss, weights, free, settings);
   }
   double alpha_max() const {

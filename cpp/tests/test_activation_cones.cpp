@@ -20,7 +20,7 @@ struct Cones {
 
   static Patterns packed(const DataMatrix<double>& x, const DataMatrix<double>& gates) {
     Patterns patterns(x.rows(), gates.cols());
-    pack_patterns(map(x), map(gates), Vector(), 1, patterns.words().data());
+    pack_patterns(map(x), map(gates), Vector(), kThreads, patterns.words().data());
     return patterns;
   }
   Matrix half_spaces(Index block) const {

@@ -55,9 +55,9 @@ TEST_CASE("a folded block is a matrix of given rows, in column-major order") {
 }
 
 TEST_CASE("value and dual: Hoelder's inequality, and the Frobenius norm between them") {
-  for (const auto& [name, l1_ratio] : kNorms) {
-    CAPTURE(name);
-    const auto made = block_norm(name, l1_ratio);
+  for (const auto& kind : kNorms) {
+    CAPTURE(kind.first);
+    const auto made = block_norm(kind.first, kind.second);
     const BlockNorm& norm = *made;
     for (unsigned seed = 0; seed < 20; ++seed) {
       const Matrix W = random_matrix(5, 3, seed), G = random_matrix(5, 3, 100 + seed);
@@ -73,9 +73,9 @@ TEST_CASE("value and dual: Hoelder's inequality, and the Frobenius norm between 
 // V = shrink(W) is the minimiser where W - V is a subgradient of cut times the norm at V: of dual
 // norm at most cut, and with <W - V, V> = cut value(V).
 TEST_CASE("the proximal step meets its optimality conditions") {
-  for (const auto& [name, l1_ratio] : kNorms) {
-    CAPTURE(name);
-    const auto made = block_norm(name, l1_ratio);
+  for (const auto& kind : kNorms) {
+    CAPTURE(kind.first);
+    const auto made = block_norm(kind.first, kind.second);
     const BlockNorm& norm = *made;
     for (unsigned seed = 0; seed < 20; ++seed) {
       for (const double share : {0.1, 0.5, 1.0 - 1e-9, 1.0, 1.0 + 1e-9}) {
@@ -147,9 +147,9 @@ TEST_CASE("the proximal step of the sparse norm makes zeros inside blocks") {
 }
 
 TEST_CASE("programs of every norm are solved, and screening drops no block of theirs") {
-  for (const auto& [name, l1_ratio] : kNorms) {
-    CAPTURE(name);
-    const auto made = block_norm(name, l1_ratio);
+  for (const auto& kind : kNorms) {
+    CAPTURE(kind.first);
+    const auto made = block_norm(kind.first, kind.second);
     const BlockNorm& norm = *made;
     GatedProblem problem("squared", 60, 4, 30, 3, 5);
     problem.design.set_norm(made);

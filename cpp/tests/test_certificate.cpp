@@ -29,7 +29,7 @@ Candidate random_candidate(const Instance& instance, double scale, unsigned seed
 }
 
 Certificate certify(const Instance& instance, double alpha, const Candidate& candidate,
-                    int n_threads = 1) {
+                    int n_threads = kThreads) {
   Unpenalised free(instance.free, instance.loss.n_outputs());
   Vector h(instance.op.n_samples());
   instance.loss.curvature(Matrix::Zero(h.size(), instance.loss.n_outputs()), h);
@@ -166,6 +166,26 @@ TEST_CASE("the dual norm is the largest over blocks, relative to their weights")
   }
 }
 
+TEST_CASE("tight blocks are those of a dual norm at least so large, in their order") {
+  constexpr Index n_blocks = 2500;
+  const GatedProblem problem("squared", 70, 4, n_blocks, 1, 6);
+  const Matrix Theta = random_matrix(70, 1, 8);
+  Matrix gradients(4, n_blocks);
+  problem.design.reference_gradients(0, n_blocks, Theta, gradients.data());
+  const double least = 0.9 * gradients.colwise().norm().maxCoeff();
+  std::vector<Index> blocks;
+  for (Index b = 0; b < n_blocks; ++b) {
+    if (gradients.col(b).norm() >= least) blocks.push_back(b);
+  }
+  REQUIRE(blocks.size() > 1);
+  for (const int n_threads : {1, 2, 3}) {
+    Control control;
+    const TightBlocks tight = tight_blocks(problem.design, Theta, least, n_threads, control);
+    CHECK(tight.blocks == blocks);
+    CHECK(same_bits(tight.gradients, Matrix(gradients(Eigen::all, blocks))));
+  }
+}
+
 TEST_CASE("a dual point without any direction certifies nothing but zero") {
   const GatedProblem problem("squared", 40, 3, 10, 1, 9);
   const Instance instance(problem);
@@ -182,11 +202,12 @@ TEST_CASE("the final certificate notices signals but not the time limit") {
   const Matrix Theta = random_matrix(40, 1, 12);
   Control late;
   late.time_limit = 0.0;
-  CHECK(reference_dual_norm(instance.op, instance.weights, Theta, 1, late).value > 0.0);
+  CHECK(reference_dual_norm(instance.op, instance.weights, Theta, kThreads, late).value > 0.0);
   Control interrupted;
   interrupted.check_signals = [] { throw std::runtime_error("signal"); };
-  CHECK_THROWS_WITH_AS(reference_dual_norm(instance.op, instance.weights, Theta, 1, interrupted),
-                       "signal", std::runtime_error);
+  CHECK_THROWS_WITH_AS(
+      reference_dual_norm(instance.op, instance.weights, Theta, kThreads, interrupted), "signal",
+      std::runtime_error);
 }
 
 }  // namespace

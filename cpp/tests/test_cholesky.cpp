@@ -21,7 +21,7 @@ TEST_CASE("factor and solve, whatever stands above the diagonal") {
     const Matrix S = positive_definite(n), X = random_matrix(n, 3, 2);
     Matrix L = S;
     L.triangularView<Eigen::StrictlyUpper>().setConstant(1e300);
-    REQUIRE(factor_in_place(L, 1, control));
+    REQUIRE(factor_in_place(L, kThreads, control));
     const Matrix lower = L.triangularView<Eigen::Lower>();
     CHECK(relative_error(lower * lower.transpose(), S) <= 1e-13);
     Matrix B = S * X;
@@ -34,7 +34,7 @@ TEST_CASE("bitwise the same on any number of threads") {
   Control control;
   const Matrix S = positive_definite(900);
   Matrix one = S, two = S;
-  CHECK(factor_in_place(one, 1, control));
+  CHECK(factor_in_place(one, kThreads, control));
   CHECK(factor_in_place(two, 2, control));
   CHECK(same_bits(Matrix(one.triangularView<Eigen::Lower>()),
                   Matrix(two.triangularView<Eigen::Lower>())));
@@ -45,7 +45,7 @@ TEST_CASE("an indefinite matrix is told") {
   for (const Index n : kSizes) {
     Matrix S = positive_definite(n);
     S(n - 1, n - 1) = -1.0;
-    CHECK_FALSE(factor_in_place(S, 1, control));
+    CHECK_FALSE(factor_in_place(S, kThreads, control));
   }
 }
 

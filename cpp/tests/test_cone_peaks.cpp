@@ -14,7 +14,7 @@ struct Peaked {
   SignedDesign design;
   Vector weights;
 
-  Peaked(Index n, Index d, Index n_patterns, unsigned seed, int n_threads = 1)
+  Peaked(Index n, Index d, Index n_patterns, unsigned seed, int n_threads = kThreads)
       : x(random_data<double>(n, d, seed)),
         gates(random_data<double>(d, n_patterns, seed + 1)),
         patterns(packed(x, gates)),
@@ -24,10 +24,11 @@ struct Peaked {
 
   static Patterns packed(const DataMatrix<double>& x, const DataMatrix<double>& gates) {
     Patterns patterns(x.rows(), gates.cols());
-    pack_patterns(map(x), map(gates), Vector(), 1, patterns.words().data());
+    pack_patterns(map(x), map(gates), Vector(), kThreads, patterns.words().data());
     return patterns;
   }
-  ConePeaks peaks(ConstMatrixRef Theta, double least, bool thorough, int n_threads = 1) const {
+  ConePeaks peaks(ConstMatrixRef Theta, double least, bool thorough,
+                  int n_threads = kThreads) const {
     Control control;
     return cone_peaks(design, weights, Theta, least, {{}, Matrix(x.cols(), 0)}, thorough, n_threads,
                       control);
@@ -131,7 +132,7 @@ TEST_CASE("a start of the caller's is climbed from") {
   const ConePeaks found = problem.peaks(Theta, 0.0, true);
   Control control;
   const ConePeaks again = cone_peaks(problem.design, problem.weights, Theta, 0.0,
-                                     {found.blocks, found.directions}, false, 1, control);
+                                     {found.blocks, found.directions}, false, kThreads, control);
   for (Index b = 0; b < 15; ++b) CHECK(again.values[b] >= found.values[b] * (1.0 - 1e-12));
 }
 

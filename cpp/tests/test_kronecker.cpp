@@ -71,16 +71,18 @@ TEST_CASE("exact where every eigenvalue is the one that stands for its cluster")
   blocks.kappa.setOnes();
   blocks.overlap = Vector{{0.5, 2.0, 8.0}}.asDiagonal();
   for (const Case& exact : {features, blocks}) {
-    const Matrix product = exact.inverse(1) * exact.dense();
+    const Matrix product = exact.inverse(kThreads) * exact.dense();
     CHECK(product.isApprox(Matrix::Identity(24, 24), 1e-4));
   }
 }
 
 TEST_CASE("a symmetric preconditioner within a small factor of the inverse") {
-  for (const auto& [d, m] : {std::pair<Index, Index>{4, 10}, {10, 4}, {6, 6}, {5, 1}, {1, 5}}) {
+  for (const auto& size :
+       {std::pair<Index, Index>{4, 10}, {10, 4}, {6, 6}, {5, 1}, {1, 5}, {2, 100}, {100, 2}}) {
+    const Index d = size.first, m = size.second;
     CAPTURE(d);
     const Case random(d, m);
-    const Matrix inverse = random.inverse(1), M = random.dense();
+    const Matrix inverse = random.inverse(kThreads), M = random.dense();
     CHECK(inverse.isApprox(inverse.transpose(), 1e-4));
     const Matrix root = Eigen::LLT<Matrix>(M).matrixL();
     const Eigen::SelfAdjointEigenSolver<Matrix> spectrum(root.transpose() * inverse * root);
@@ -92,11 +94,11 @@ TEST_CASE("a symmetric preconditioner within a small factor of the inverse") {
 
 TEST_CASE("whatever the scale") {
   Case random(5, 7);
-  const Matrix inverse = random.inverse(1);
+  const Matrix inverse = random.inverse(kThreads);
   const double scale = std::ldexp(1.0, 300);  // a power of the ratio of clusters
   random.gram *= scale;
   random.kappa *= scale;
-  CHECK((scale * random.inverse(1)).isApprox(inverse, 1e-4));
+  CHECK((scale * random.inverse(kThreads)).isApprox(inverse, 1e-4));
 }
 
 }  // namespace

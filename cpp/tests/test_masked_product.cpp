@@ -24,7 +24,7 @@ struct Products {
 
   DataMatrix<T> x;
   Patterns patterns;
-  int n_threads = 1;
+  int n_threads = kThreads;
 
   Products(Index n, Index d, Index n_patterns, unsigned seed)
       : x(random_data<T>(n, d, seed)), patterns(random_patterns(n, n_patterns, seed + 1)) {}
@@ -122,10 +122,12 @@ TEST_CASE_TEMPLATE("an empty list gives no gradient and a zero fit", Kind, Float
 
 TEST_CASE_TEMPLATE("results have the same bits for any number of threads", Kind, FloatInFloat,
                    FloatInDouble, DoubleInDouble) {
-  for (const Index n : {500, 9000}) {  // one chunk, whose tiles are shared out; several chunks
-    Products<Kind> products(n, 40, 300, 11);
+  // One chunk, whose groups of tiles are shared out; several chunks.
+  for (const auto& size : {std::pair<Index, Index>{500, 100}, {9000, 40}}) {
+    const Index n = size.first, d = size.second;
+    Products<Kind> products(n, d, 300, 11);
     const std::vector<Index> list = all_blocks(300);
-    const Matrix R = random_matrix(n, 2, 12), coefs = random_matrix(40, 600, 13);
+    const Matrix R = random_matrix(n, 2, 12), coefs = random_matrix(d, 600, 13);
     const Matrix gradients = products.gradients(list, R);
     const Matrix fit = products.forward(list, coefs, 2);
     for (const int n_threads : {2, 3, 8}) {

@@ -165,7 +165,8 @@ constexpr double standard_tolerance() {
 }
 
 TEST_CASE_TEMPLATE("MaskedDesign agrees with its blocks written out", T, float, double) {
-  for (const auto& [n, d] : std::vector<std::pair<Index, Index>>{{1, 3}, {65, 1}, {300, 5}}) {
+  for (const auto& size : std::vector<std::pair<Index, Index>>{{1, 3}, {65, 1}, {300, 5}}) {
+    const Index n = size.first, d = size.second;
     for (const int n_threads : {1, 2}) {
       CAPTURE(n);
       CAPTURE(d);
@@ -179,7 +180,8 @@ TEST_CASE_TEMPLATE("MaskedDesign agrees with its blocks written out", T, float, 
 }
 
 TEST_CASE_TEMPLATE("SparseMaskedDesign agrees with its blocks written out", T, float, double) {
-  for (const auto& [n, d] : std::vector<std::pair<Index, Index>>{{1, 3}, {65, 1}, {300, 7}}) {
+  for (const auto& size : std::vector<std::pair<Index, Index>>{{1, 3}, {65, 1}, {300, 7}}) {
+    const Index n = size.first, d = size.second;
     for (const int n_threads : {1, 2}) {
       CAPTURE(n);
       CAPTURE(d);
@@ -244,7 +246,8 @@ TEST_CASE_TEMPLATE("DenseDesign agrees with its groups of columns", T, float, do
 
 TEST_CASE_TEMPLATE("FeatureDesign holds a column of every pattern for each feature", T, float,
                    double) {
-  for (const auto& [n, d] : std::vector<std::pair<Index, Index>>{{1, 3}, {65, 2}, {300, 5}}) {
+  for (const auto& size : std::vector<std::pair<Index, Index>>{{1, 3}, {65, 2}, {300, 5}}) {
+    const Index n = size.first, d = size.second;
     for (const int n_threads : {1, 2}) {
       CAPTURE(n);
       CAPTURE(d);

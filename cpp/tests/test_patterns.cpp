@@ -11,7 +11,7 @@ const std::vector<Index> kSizes{1, 63, 64, 65, 130, 2500};
 
 template <class T>
 Patterns pack(const DataMatrix<T>& x, const DataMatrix<double>& gates, ConstVectorRef offsets,
-              int n_threads = 1) {
+              int n_threads = kThreads) {
   Patterns patterns(x.rows(), gates.cols());
   // The kernel must overwrite, not add to, what it finds.
   std::fill(patterns.words().begin(), patterns.words().end(), ~Word{0});

@@ -46,7 +46,8 @@ struct Network {
 };
 
 template <class T>
-DataMatrix<double> predicted(const Network& network, const DataMatrix<T>& x, int n_threads = 1) {
+DataMatrix<double> predicted(const Network& network, const DataMatrix<T>& x,
+                             int n_threads = kThreads) {
   DataMatrix<double> out = DataMatrix<double>::Constant(x.rows(), kOutputs, 9.0);
   predict(network.view(), map(x), n_threads, out);
   return out;
@@ -111,7 +112,7 @@ TEST_CASE_TEMPLATE("predictions on sparse samples are those of the formula", T, 
     const auto x = random_sparse_data<T>(n, kFeatures, 13);
     const Compressed<T> rows(x);
     DataMatrix<double> out = DataMatrix<double>::Constant(n, kOutputs, 9.0);
-    predict(network.view(), rows.view(), 1, out);
+    predict(network.view(), rows.view(), kThreads, out);
     for (Index i = 0; i < n; ++i) {
       const Vector row = x.row(i).transpose().template cast<double>();
       CHECK(relative_error(out.row(i).transpose(), network.naive(row)) <= 1e-12);

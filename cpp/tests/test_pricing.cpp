@@ -43,11 +43,12 @@ TEST_CASE("the price is the largest score of a penalised block") {
 TEST_CASE("many blocks are priced part by part") {
   const GatedProblem problem("squared", 70, 2, 9000, 1, 7);
   const Vector weights = Vector::Ones(9000);
-  Pricing pricing(problem.design, weights, problem.loss->omega(), 1, 1);
+  Pricing pricing(problem.design, weights, problem.loss->omega(), 1, kThreads);
   const Matrix Theta = random_matrix(70, 1, 8);
   Control control;
   const double price = pricing.price(Theta, 0.0, Precision::standard, control);
-  const double reference = reference_dual_norm(problem.design, weights, Theta, 1, control).value;
+  const double reference =
+      reference_dual_norm(problem.design, weights, Theta, kThreads, control).value;
   CHECK(price == doctest::Approx(reference).epsilon(1e-13));
   // Scores stand where their blocks do.
   for (const Index b : pricing.violators(0.9 * price, {}, 9000)) {
@@ -79,7 +80,7 @@ TEST_CASE("equal scores are taken by index") {
   }
   const MaskedDesign<double> design(map(x), patterns.view(), 1);
   const Vector weights = Vector::Ones(30), omega = Vector::Constant(40, 1.0 / 40.0);
-  Pricing pricing(design, weights, omega, 1, 1);
+  Pricing pricing(design, weights, omega, 1, kThreads);
   Control control;
   pricing.price(random_matrix(40, 1, 5), 0.0, Precision::standard, control);
   const std::vector<Index> all = pricing.violators(0.0, {}, 30);
@@ -101,7 +102,7 @@ TEST_CASE("screening is safe") {
       const Solution rough = instance.solve(alpha, with_tol(share));
       Matrix Theta(90, 1);
       problem.loss->dual_point(instance.fit(rough), Theta);
-      Pricing pricing(problem.design, instance.weights, problem.loss->omega(), 1, 1);
+      Pricing pricing(problem.design, instance.weights, problem.loss->omega(), 1, kThreads);
       Control control;
       const double norm = pricing.price(Theta, 0.0, Precision::standard, control);
       const double scale = problem.loss->best_scale(Theta, alpha / norm);

@@ -13,7 +13,7 @@ using namespace testing;
 
 Patterns gate_patterns(const DataMatrix<double>& x, const DataMatrix<double>& gates) {
   Patterns patterns(x.rows(), gates.cols());
-  pack_patterns(map(x), map(gates), Vector(), 1, patterns.words().data());
+  pack_patterns(map(x), map(gates), Vector(), kThreads, patterns.words().data());
   return patterns;
 }
 
@@ -24,7 +24,7 @@ struct ReluProblem {
   SignedDesign design;
 
   ReluProblem(const std::string& loss_name, Index n, Index d, Index n_patterns, unsigned seed,
-              int n_threads = 1)
+              int n_threads = kThreads)
       : x(random_data<double>(n, d, seed)),
         gates(random_data<double>(d, n_patterns, seed + 1)),
         patterns(gate_patterns(x, gates)),

@@ -90,7 +90,7 @@ struct Cells {
       const double angle = 0.5 * (edges[p] + edges[p + 1]);
       gates.col(p) << std::cos(angle), std::sin(angle);
     }
-    pack_patterns(map(x), map(gates), Vector(), 1, patterns.words().data());
+    pack_patterns(map(x), map(gates), Vector(), kThreads, patterns.words().data());
   }
 };
 

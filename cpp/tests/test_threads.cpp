@@ -38,7 +38,7 @@ TEST_CASE("team_size is bounded by tasks and threads") {
 }
 
 TEST_CASE("small products are not worth a team") {
-  CHECK(worthwhile_threads(1e3, 8) == 1);
+  CHECK(worthwhile_threads(0.5 * kSerialWork, 8) == 1);
   CHECK(worthwhile_threads(1e9, 8) == 8);
   CHECK(worthwhile_threads(1e9, 1) == 1);
 }

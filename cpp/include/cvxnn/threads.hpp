@@ -25,10 +25,17 @@ inline int team_size(Index n_tasks, int n_threads) {
   return static_cast<int>(std::min<Index>(n_tasks, n_threads));
 }
 
+#ifdef CVXNN_SHARE_ALL_WORK  // builds that look for races: no thread takes all of a small loop
+#define CVXNN_SCHEDULE static
+constexpr double kSerialWork = 1.0;
+#else
+#define CVXNN_SCHEDULE dynamic
+constexpr double kSerialWork = 2e6;
+#endif
+
 // Threads for so many multiply-adds: below the threshold, some 20 microseconds of work, waking and
 // joining a team costs more than it saves, and far more on a busy machine.
 inline int worthwhile_threads(double multiply_adds, int n_threads) {
-  constexpr double kSerialWork = 2e6;
   return multiply_adds < kSerialWork ? 1 : n_threads;
 }
 
@@ -42,7 +49,7 @@ void parallel_for(Index n_tasks, int n_threads, Fn&& fn) {
   }
   note_parallel_region();
   std::exception_ptr error;
-#pragma omp parallel for num_threads(team) schedule(dynamic, 1)
+#pragma omp parallel for num_threads(team) schedule(CVXNN_SCHEDULE, 1)
   for (Index task = 0; task < n_tasks; ++task) {
     try {
       fn(task, omp_get_thread_num());
