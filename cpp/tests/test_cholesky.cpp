@@ -30,6 +30,21 @@ TEST_CASE("factor and solve, whatever stands above the diagonal") {
   }
 }
 
+TEST_CASE("a float factor is that of the double matrix to its digits") {
+  Control control;
+  for (const Index n : kSizes) {
+    CAPTURE(n);
+    const Matrix S = positive_definite(n) + static_cast<double>(n) * Matrix::Identity(n, n);
+    MatrixF L = S.cast<float>();
+    REQUIRE(factor_in_place(L, 1, control));
+    const Matrix lower = Matrix(L.cast<double>()).triangularView<Eigen::Lower>();
+    CHECK(relative_error(lower * lower.transpose(), S) <= 1e-5);
+    MatrixF indefinite = S.cast<float>();
+    indefinite(n - 1, n - 1) = -1.0F;
+    CHECK_FALSE(factor_in_place(indefinite, 1, control));
+  }
+}
+
 TEST_CASE("bitwise the same on any number of threads") {
   Control control;
   const Matrix S = positive_definite(900);

@@ -17,6 +17,8 @@ using VectorRef = Eigen::Ref<Vector>;
 using ConstVectorRef = const Eigen::Ref<const Vector>&;
 using MatrixRef = Eigen::Ref<Matrix>;
 using ConstMatrixRef = const Eigen::Ref<const Matrix>&;
+using MatrixFRef = Eigen::Ref<MatrixF>;
+using ConstMatrixFRef = const Eigen::Ref<const MatrixF>&;
 
 using MatrixMap = Eigen::Map<Matrix>;
 using ConstMatrixMap = Eigen::Map<const Matrix>;
