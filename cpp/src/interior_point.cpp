@@ -1,6 +1,5 @@
 #include "cvxnn/interior_point.hpp"
 
-#include <Eigen/Cholesky>
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -9,10 +8,10 @@ namespace cvxnn {
 namespace {
 
 constexpr Index kMaxIterations = 60;
-constexpr Index kPatience = 5;         // iterations without a better gap
-constexpr double kToBoundary = 0.99;   // share of the step to the boundary that is taken
-constexpr double kInside = 0.9;        // of the dual ball: where theta starts
-constexpr double kNegligible = 1e-12;  // share of the largest a_j that a block may be left out for
+constexpr Index kPatience = 5;        // iterations without a better gap
+constexpr double kToBoundary = 0.99;  // share of the step to the boundary that is taken
+constexpr double kInside = 0.9;       // of the dual ball: where theta starts
+constexpr double kResidual = 1e-3;    // share of the gap that residuals of the system may add
 
 auto part(Vector& values, const WorkingSet& working, Index j) {
   return values.segment(working.starts[j], working.rows(j));
@@ -59,8 +58,9 @@ void InteriorPoint::start(const WorkingSet& working, Unpenalised& free, Quadrati
     d->theta.resize(n, 1);
   }
   scalings_.reserve(m);
+  weights_.resize(m);
   root_ = model.h.cwiseSqrt();
-  free_ = free.basis();
+  system_.start(working, root_, free.basis());
 
   fit(working, y_, free, model);
   theta_ = model.R;
@@ -83,10 +83,9 @@ double InteriorPoint::complementarity() const {
   return (heads_.sum() - y_.dot(z_)) / static_cast<double>(heads_.size());
 }
 
-// The scalings at this point, and the factor of I + h^(1/2) N h^(1/2).
-bool InteriorPoint::factor(const WorkingSet& working, const Unpenalised& free, Control& control) {
+// The scalings at this point, and their system.
+bool InteriorPoint::scale(const WorkingSet& working, Control& control) {
   scalings_.clear();
-  Vector weights(working.size());
   for (Index j = 0; j < working.size(); ++j) {
     const auto y = part(y_, working, j), z = part(z_, working, j);
     if (!(cone_determinant(heads_[j], y) > 0.0 && cone_determinant(1.0, z) > 0.0)) return false;
@@ -94,41 +93,14 @@ bool InteriorPoint::factor(const WorkingSet& working, const Unpenalised& free, C
     lambda_heads_[j] = 1.0;
     part(lambda_, working, j) = -z;
     scalings_[j].apply(lambda_heads_[j], part(lambda_, working, j));
-    weights[j] = std::pow(scalings_[j].eta() / working.alphas[j], 2);
+    weights_[j] = std::pow(scalings_[j].eta() / working.alphas[j], 2);
   }
-
-  const double least = kNegligible * weights.maxCoeff();
-  std::vector<Index> blocks;
-  std::vector<double> scales, directions;
-  for (Index j = 0; j < working.size(); ++j) {
-    const auto w = scalings_[j].w();
-    if (weights[j] * (1.0 + 2.0 * w.squaredNorm()) < least) continue;
-    blocks.push_back(working.blocks[j]);
-    scales.push_back(weights[j]);
-    for (const double value : w) directions.push_back(std::sqrt(2.0 * weights[j]) * value);
-  }
-  const Eigen::Map<const Vector> a(scales.data(), static_cast<Index>(scales.size()));
-  if (!system_.factor(blocks, a, directions.data(), 1.0, root_, control)) return false;
-  if (free.size() > 0) {
-    free_solved_ = free_;
-    system_.solve_lower(free_solved_);
-  }
-  return true;
-}
-
-// v <- the solution of system v = v + free c, free^T v = 0.
-void InteriorPoint::solve_samples(VectorRef v) {
-  system_.solve_lower(v);
-  if (free_.cols() > 0) {
-    const Eigen::LLT<Matrix> schur(free_solved_.transpose() * free_solved_);
-    v -= free_solved_ * schur.solve(free_solved_.transpose() * v);
-  }
-  system_.solve_upper(v);
+  return system_.set(working, weights_, directions_, control);
 }
 
 // Newton's direction towards complementarity `centre`; the corrector adds the second-order term of
-// the predictor.
-void InteriorPoint::direction(const WorkingSet& working, double centre, bool corrector,
+// the predictor, whose solution of the system is the first guess. False where rounding wins.
+bool InteriorPoint::direction(const WorkingSet& working, double centre, bool corrector,
                               Control& control, Direction& out) {
   for (Index j = 0; j < working.size(); ++j) {
     const ConeScaling& scaling = scalings_[j];
@@ -149,9 +121,15 @@ void InteriorPoint::direction(const WorkingSet& working, double centre, bool cor
     scalings_[j].solve_tail(part(out.z, working, j));
   }
   forward(working, out.z, out.theta);
-  out.theta.array() *= -root_.array();
-  solve_samples(out.theta.col(0));
-  out.theta.array() *= -root_.array();
+  right_hand_side_ = -root_.cwiseProduct(out.theta.col(0));
+  // The residual of the system is the next excess, half of whose square is part of the gap.
+  const double gap = complementarity() * static_cast<double>(working.size());
+  if (!corrector) samples_.setZero(right_hand_side_.size());
+  if (!system_.solve(working, right_hand_side_, std::sqrt(2.0 * kResidual * gap), control,
+                     samples_)) {
+    return false;
+  }
+  out.theta.col(0) = -root_.cwiseProduct(samples_);
   out.theta -= excess_;
   gradients(working, out.theta, control, out.z);
   for (Index j = 0; j < working.size(); ++j) {
@@ -160,6 +138,7 @@ void InteriorPoint::direction(const WorkingSet& working, double centre, bool cor
     scalings_[j].solve_tail(tail);
     out.heads[j] = scalings_[j].head_step(out.heads[j], tail);
   }
+  return true;
 }
 
 double InteriorPoint::step_length(const WorkingSet& working, const Direction& d) const {
@@ -207,12 +186,13 @@ Index InteriorPoint::minimise(const WorkingSet& working, Vector& W, Unpenalised&
   double lowest = std::numeric_limits<double>::infinity();
   Index n = 0;
   for (Index idle = 0; n < kMaxIterations && idle < kPatience && lowest > target; ++n) {
-    if (!factor(working, free, control)) break;
+    if (!scale(working, control)) break;
     excess_ = theta_ - model.R;
     gradients(working, excess_, control, pull_);
-    direction(working, 0.0, false, control, predictor_);
+    if (!direction(working, 0.0, false, control, predictor_)) break;
     const double affine = std::min(1.0, step_length(working, predictor_));
-    direction(working, std::pow(1.0 - affine, 3) * complementarity(), true, control, step_);
+    const double centre = std::pow(1.0 - affine, 3) * complementarity();
+    if (!direction(working, centre, true, control, step_)) break;
     const double step = std::min(1.0, kToBoundary * step_length(working, step_));
     if (!(step > 0.0)) break;
     heads_ += step * step_.heads;

@@ -128,7 +128,7 @@ void NewtonSystem::apply(const Vector& y, Unpenalised& free, Precision precision
 
 double NewtonSystem::direct_seconds(Index n_free) const {
   const double n = static_cast<double>(op_.n_samples()), m = static_cast<double>(n_blocks());
-  if (n_outputs_ > 1 || op_.n_samples() > SampleSystem::kMaxSamples) {
+  if (n_outputs_ > 1 || op_.n_samples() > kMaxSystemSamples) {
     return std::numeric_limits<double>::infinity();
   }
   const double dense = n * n * (n / 6.0 + 1.5 * m + static_cast<double>(n_free));

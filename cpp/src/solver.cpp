@@ -120,7 +120,7 @@ void Solver::select_working_set(double alpha) {
 
 bool Solver::interior_point_applies() const {
   return op_.cones() == nullptr && op_.norm().frobenius() && loss_.n_outputs() == 1 &&
-         loss_.quadratic() && op_.n_samples() <= SampleSystem::kMaxSamples;
+         loss_.quadratic() && op_.n_samples() <= kMaxSystemSamples;
 }
 
 // The interior-point method costs about the same whatever alpha and the conditioning, Newton steps

@@ -24,7 +24,7 @@ TEST_CASE("solves of many right-hand sides, for any number of threads") {
 
   Matrix first;
   for (const int n_threads : {1, 2, 3}) {
-    SampleSystem system(problem.design, n_threads);
+    SampleSystem<Matrix> system(problem.design, n_threads);
     Control control;
     REQUIRE(system.factor(all_blocks(n_blocks), scales, v.data(), 1.0, root, control));
     Matrix solved = B;

@@ -6,13 +6,9 @@
 #include "cvxnn/control.hpp"
 #include "cvxnn/operators/operator.hpp"
 #include "cvxnn/types.hpp"
+#include "cvxnn/unpenalised.hpp"
 
 namespace cvxnn {
-
-// V less its part in the span of orthonormal columns.
-inline void project_out(const Matrix& columns, MatrixRef V) {
-  if (columns.cols() > 0) V -= columns * (columns.transpose() * V);
-}
 
 // I + sigma sum_j B_j D_j D_j^T B_j^T over the blocks that are not zero, B_j = P h^(1/2) A_j with P
 // the projection that eliminates the unpenalised block. D_j has as many columns as the face of

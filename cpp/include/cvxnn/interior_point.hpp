@@ -1,14 +1,14 @@
 // An interior-point method for the restricted problem: few iterations whatever alpha and the
-// conditioning, each one factorisation of a matrix over samples.
+// conditioning, each one linear system over samples.
 #pragma once
 
 #include <vector>
 
 #include "cvxnn/cone_scaling.hpp"
 #include "cvxnn/control.hpp"
+#include "cvxnn/interior_system.hpp"
 #include "cvxnn/operators/operator.hpp"
 #include "cvxnn/quadratic_model.hpp"
-#include "cvxnn/sample_system.hpp"
 #include "cvxnn/unpenalised.hpp"
 #include "cvxnn/working_set.hpp"
 
@@ -17,15 +17,15 @@ namespace cvxnn {
 // Mehrotra's predictor and corrector in the Nesterov-Todd scaling (Vandenberghe 2010, sec. 7), on
 //   min 1/2 ||h^(1/2) (F - target)||^2 + sum_j x_j,  F = sum_j A_j y_j / alphas_j + A_0 W_0,
 //   (x_j, y_j) and the dual (1, -z_j) in second-order cones,  z_j = A_j^T theta / alphas_j.
-// Eliminating all but F leaves a SampleSystem. One output.
+// Eliminating all but F leaves an InteriorSystem. One output.
 class InteriorPoint {
  public:
   InteriorPoint(const Operator& op, int n_threads) : op_(op), system_(op, n_threads) {}
 
   // From zero coefficients until the gap between the model at W, its small blocks set to zero, and
-  // `theta` is at most `target`, or rounding forbids more. Changes W, the unpenalised coefficients,
-  // and fit and residual of the model. theta: dual feasible for these blocks, n_samples x 1.
-  // Returns the number of iterations.
+  // `theta` is at most `target`, or rounding forbids more. Changes W, the
+  // unpenalised coefficients, and fit and residual of the model. theta: dual feasible for these
+  // blocks, n_samples x 1. Returns the number of iterations.
   Index minimise(const WorkingSet& working, Vector& W, Unpenalised& free, QuadraticModel& model,
                  double target, Control& control, Matrix& theta);
 
@@ -36,9 +36,8 @@ class InteriorPoint {
   };
 
   void start(const WorkingSet& working, Unpenalised& free, QuadraticModel& model, Control& control);
-  bool factor(const WorkingSet& working, const Unpenalised& free, Control& control);
-  void solve_samples(VectorRef v);
-  void direction(const WorkingSet& working, double centre, bool corrector, Control& control,
+  bool scale(const WorkingSet& working, Control& control);
+  bool direction(const WorkingSet& working, double centre, bool corrector, Control& control,
                  Direction& out);
   double step_length(const WorkingSet& working, const Direction& d) const;
   double complementarity() const;
@@ -56,9 +55,9 @@ class InteriorPoint {
   std::vector<ConeScaling> scalings_;
   Vector directions_, lambda_heads_, lambda_;
   Vector root_;  // h^(1/2)
-  SampleSystem system_;
-  Matrix free_;  // h^(1/2) A_0 orthonormalised, and system^-1 of it
-  Matrix free_solved_;
+  InteriorSystem system_;
+  Vector weights_;  // a_j of the system
+  Vector right_hand_side_, samples_;
   Vector kept_, scaled_;
   Direction predictor_, step_;
 };

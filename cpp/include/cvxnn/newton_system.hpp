@@ -82,7 +82,7 @@ class NewtonSystem {
   KroneckerInverse kronecker_;
   bool by_kronecker_ = false;
   Vector rotated_, scaled_unit_, correction_;  // of the Sherman-Morrison formula
-  SampleSystem sample_system_;
+  SampleSystem<Matrix> sample_system_;
   Index last_iterations_ = 0;
   double effort_ = 0.0;
   Vector residual_, preconditioned_, search_, image_;

@@ -7,6 +7,11 @@
 
 namespace cvxnn {
 
+// V less its part in the span of orthonormal columns.
+inline void project_out(const Matrix& columns, MatrixRef V) {
+  if (columns.cols() > 0) V -= columns * (columns.transpose() * V);
+}
+
 // A_0 is dense and owned. With h the curvature of the loss model, both uses are least squares in
 // the metric of h, through one rank-revealing QR of diag(h)^(1/2) A_0.
 class Unpenalised {
