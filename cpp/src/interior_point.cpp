@@ -153,31 +153,34 @@ double InteriorPoint::step_length(const WorkingSet& working, const Direction& d)
 
 // A block is zero at the solution where, along the central path, its norm vanishes and not the
 // slack of its dual constraint: their product does not depend on the block. Returns the gap of what
-// is kept, with theta.
+// is kept, with theta, as a share of its objective.
 double InteriorPoint::keep_active(const WorkingSet& working, Unpenalised& free,
                                   QuadraticModel& model) {
   const double largest = std::max(share_, heads_.maxCoeff());
-  double gap = 0.0;
+  double gap = 0.0, objective = std::numeric_limits<double>::min();
   for (Index j = 0; j < working.size(); ++j) {
     const auto y = part(y_, working, j), z = part(z_, working, j);
     const double norm = y.norm();
     if (1.0 - z.norm() < (heads_[j] + norm) / largest) {
       part(kept_, working, j) = y;
       gap += norm - y.dot(z);
+      objective += norm;
     } else {
       part(kept_, working, j).setZero();
     }
   }
   fit(working, kept_, free, model);
   for (Index i = 0; i < model.h.size(); ++i) {
-    const double excess = theta_(i, 0) - model.R(i, 0);
-    if (model.h[i] > 0.0) gap += 0.5 * excess * excess / model.h[i];
+    const double residual = model.R(i, 0), excess = theta_(i, 0) - residual;
+    if (!(model.h[i] > 0.0)) continue;
+    gap += 0.5 * excess * excess / model.h[i];
+    objective += 0.5 * residual * residual / model.h[i];
   }
-  return gap;
+  return gap / objective;
 }
 
 Index InteriorPoint::minimise(const WorkingSet& working, Vector& W, Unpenalised& free,
-                              QuadraticModel& model, double target, Control& control,
+                              QuadraticModel& model, double share, Control& control,
                               Matrix& theta) {
   start(working, free, model, control);
   Vector best = y_;
@@ -185,7 +188,7 @@ Index InteriorPoint::minimise(const WorkingSet& working, Vector& W, Unpenalised&
   theta = theta_;
   double lowest = std::numeric_limits<double>::infinity();
   Index n = 0;
-  for (Index idle = 0; n < kMaxIterations && idle < kPatience && lowest > target; ++n) {
+  for (Index idle = 0; n < kMaxIterations && idle < kPatience && lowest > share; ++n) {
     if (!scale(working, control)) break;
     excess_ = theta_ - model.R;
     gradients(working, excess_, control, pull_);

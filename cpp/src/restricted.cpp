@@ -221,12 +221,12 @@ void RestrictedProblem::minimise_smooth(double target, Control& control) {
   }
 }
 
-void RestrictedProblem::minimise_interior(double target, Control& control, Matrix& Theta) {
+void RestrictedProblem::minimise_interior(double share, Control& control, Matrix& Theta) {
   set_model();
   remember();
   const double before = primal();
   try {
-    n_epochs_ += interior_.minimise(working, working.coefs, free, model_, target, control, Theta);
+    n_epochs_ += interior_.minimise(working, working.coefs, free, model_, share, control, Theta);
   } catch (const StopRequest&) {
     restore();
     throw;

@@ -144,11 +144,11 @@ bool Solver::interior_point_pays(const Run& run, const Progress& progress) const
 }
 
 // Over all candidates: no working set.
-void Solver::solve_interior(Run& run, double primal, Control& control) {
+void Solver::solve_interior(Run& run, Control& control) {
   run.interior_done = true;
   use_accurate_products(run);
   restricted_.working.reset(op_, pricing_.candidates(), weights_, run.solution.alpha);
-  restricted_.minimise_interior(0.5 * run.tol * primal, control, run.interior_theta);
+  restricted_.minimise_interior(0.5 * run.tol, control, run.interior_theta);
 }
 
 void Solver::certify_now(Run& run, Control& control) {
@@ -252,7 +252,7 @@ void Solver::iterate(Run& run, Control& control) {
       pricing_.screen(scale, radius, alpha);
     }
     if (interior_point_pays(run, progress)) {
-      solve_interior(run, primal, control);
+      solve_interior(run, control);
       continue;
     }
     select_working_set(alpha);

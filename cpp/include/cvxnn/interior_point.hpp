@@ -23,11 +23,11 @@ class InteriorPoint {
   InteriorPoint(const Operator& op, int n_threads) : op_(op), system_(op, n_threads) {}
 
   // From zero coefficients until the gap between the model at W, its small blocks set to zero, and
-  // `theta` is at most `target`, or rounding forbids more. Changes W, the
+  // `theta` is at most that share of the objective, or rounding forbids more. Changes W, the
   // unpenalised coefficients, and fit and residual of the model. theta: dual feasible for these
   // blocks, n_samples x 1. Returns the number of iterations.
   Index minimise(const WorkingSet& working, Vector& W, Unpenalised& free, QuadraticModel& model,
-                 double target, Control& control, Matrix& theta);
+                 double share, Control& control, Matrix& theta);
 
  private:
   struct Direction {

@@ -59,10 +59,10 @@ class RestrictedProblem {
   const Matrix& cone_dual_point() const { return cone_theta_; }
 
   // The same from zero by the interior-point method. Theta: a dual point as dual_point() makes
-  // them, at which the gap is at most `target` if rounding allows; that at the fit may be far
-  // worse. Empty, and nothing changed, where rounding leaves nothing better than before. For the
-  // squared loss and one output.
-  void minimise_interior(double target, Control& control, Matrix& Theta);
+  // them, at which the gap is at most that share of the objective if rounding allows; that at the
+  // fit may be far worse. Empty, and nothing changed, where rounding leaves nothing better than
+  // before. For the squared loss and one output.
+  void minimise_interior(double share, Control& control, Matrix& Theta);
 
   // Estimated seconds of the Newton steps so far, by their products and decompositions: the same on
   // every machine.

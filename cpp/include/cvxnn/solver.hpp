@@ -64,7 +64,7 @@ class Solver {
   void select_working_set(double alpha);
   bool interior_point_applies() const;
   bool interior_point_pays(const Run& run, const Progress& progress) const;
-  void solve_interior(Run& run, double primal, Control& control);
+  void solve_interior(Run& run, Control& control);
   void collect(Solution& solution) const;
   void extrapolate(double alpha);
 
