@@ -86,6 +86,7 @@ CPP_LAYERS = [
     ["working_set", "pricing", "certificate", "spectra", "cone_peaks"],
     ["quadratic_model", "feature_spectrum"],
     ["kronecker", "line_search", "sample_system"],
+    ["interior_system"],
     ["newton_system", "fista", "interior_point", "face_system"],
     ["augmented_lagrangian"],
     ["newton"],

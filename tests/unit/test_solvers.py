@@ -57,6 +57,16 @@ def test_interior_point_zeros_are_those_of_newton(data):
     assert 0 < len(newton.active_set) < patterns.n_patterns
 
 
+@pytest.mark.parametrize("share", [1e-3, 1e-4])
+@pytest.mark.parametrize("tol", [1e-4, 1e-6, 1e-9])
+def test_one_run_of_the_interior_point_is_enough(data, share, tol):
+    X, y, patterns = data
+    alpha = share * cvxnn.alpha_max(X, y, patterns)
+    result = cvxnn.solve(X, y, patterns, alpha=alpha, tol=tol, solver="interior_point")
+    assert result.status == "optimal"
+    assert result.n_iter == 2  # before the run, and after it
+
+
 def test_interior_point_refuses_other_losses(data):
     X, y, patterns = data
     with pytest.raises(ValueError, match=r"'interior_point' needs the squared loss.*90 samples"):
