@@ -59,18 +59,21 @@ def objective(problem, result):
     """Return the convex objective of a solution, in numpy, and how far rounding may move it."""
     X, y, patterns, loss, alpha, options = problem
     X = X.astype(np.float64)
-    parts = [np.full(len(y), result.intercept)]
+    parts, sizes = [np.full(len(y), result.intercept)], [np.abs(result.intercept)]
     if result.skip is not None:
         parts.append(X @ result.skip)
+        sizes.append(np.abs(X) @ np.abs(result.skip))
     masks = patterns.to_dense()
     for p, w in zip(result.active_set, result.blocks, strict=True):
         parts.append(masks[:, p] * (X @ w))
+        sizes.append(masks[:, p] * (np.abs(X) @ np.abs(w)))
     omega = options.get("sample_weight", np.ones(len(y)))
     norms = np.linalg.norm(result.blocks, axis=1) * result.weights[result.active_set]
     values = loss_values(loss, np.sum(parts, axis=0), y)
     primal = omega @ values / omega.sum() + alpha * norms.sum()
     # The losses are 1-smooth: a fit off by rho moves a value L by rho sqrt(2 L) + rho^2 / 2.
-    rho = 1e-14 * (np.abs(y).max() + np.abs(parts).sum(axis=0).max())
+    # Where the free columns span a block, alpha_max is rounding and coefficients may be huge.
+    rho = 1e-14 * (np.abs(y).max() + sum(sizes).max())
     return primal, 1e-9 * primal + rho * np.sqrt(2 * primal) + rho**2
 
 
