@@ -99,6 +99,27 @@ def test_function_gets_standardised_inputs(regression):
     np.testing.assert_allclose(data[order[0]], wanted[order[1]], atol=1e-9)
 
 
+@pytest.mark.parametrize("fit_intercept", [False, True])
+def test_convolutional_gates_look_at_patches_of_square_images(fit_intercept):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((60, 25))
+    y = X[:, [6, 7, 11]].sum(axis=1)
+    options = {"fit_intercept": fit_intercept, "alpha": 0.01}
+    named = cvxnn.ReLURegressor(gates="convolutional", **FEW, **options).fit(X, y)
+    gates = cvxnn.sample_convolutional_gates((5, 5), 40, bias=fit_intercept, random_state=7)
+    given = cvxnn.ReLURegressor(gates=gates, **options).fit(X, y)
+    np.testing.assert_array_equal(named.predict(X), given.predict(X))
+    assert named.network_.width > 0
+    with pytest.raises(ValueError, match="square images of one channel, X has 24 features"):
+        cvxnn.ReLURegressor(gates="convolutional").fit(X[:, :24], y)
+
+
+def test_convolutional_gates_of_tiny_images():
+    X = np.random.default_rng(0).standard_normal((30, 4))
+    model = cvxnn.ReLURegressor(gates="convolutional", **FEW).fit(X, X[:, 0])
+    assert model.score(X, X[:, 0]) > 0.9
+
+
 @pytest.mark.parametrize("gates", ["gaussian", "quantile", gaussian])
 @pytest.mark.parametrize("kind", [cvxnn.ReLURegressor, cvxnn.ReLURegressorCV])
 def test_threads_and_copies_change_no_bit(regression, kind, gates):
@@ -139,6 +160,7 @@ def test_a_search_takes_samplers(classification):
         ),
         ({"gates": "quantile", "fit_intercept": False}, "fit_intercept=True"),
         ({"gates": "quantile", "patterns": "exact"}, "patterns='sample'"),
+        ({"gates": "convolutional", "batch_norm": True}, "pixels, which batch_norm mixes"),
         ({"gates": lambda X, n, rng: gaussian(X, n, rng)[:-1]}, "gates must have shape"),
         ({"gates": lambda X, n, rng: gaussian(X, n, rng)[:, 1:]}, "40, got 39"),
         ({"gates": lambda X, n, rng: gaussian(X, n, rng) * np.nan}, "gates contains NaN"),

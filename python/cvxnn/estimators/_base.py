@@ -1,5 +1,6 @@
 """What estimators of tables share: check, make the programs, solve, keep the network."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
@@ -37,15 +38,20 @@ from cvxnn.arrangements import (
 )
 from cvxnn.estimators._certified import CertifiedEstimator
 from cvxnn.estimators._columns import Columns, InputMap, Standardizer, TableColumns
-from cvxnn.gate_samplers import sample_quantile_gates, sample_sparse_gates
+from cvxnn.gate_samplers import (
+    sample_convolutional_gates,
+    sample_quantile_gates,
+    sample_sparse_gates,
+)
 from cvxnn.losses import Huber
 from cvxnn.results import SPARSE_PENALTIES
 
 Gates: TypeAlias = ArrayLike | Callable[[Samples, int, np.random.Generator], ArrayLike] | None
 
-_SAMPLERS = ("feature_sparse", "gaussian", "quantile")
+_SAMPLERS = ("feature_sparse", "gaussian", "quantile", "convolutional")
 _PLACEMENTS = ("before", "after")  # of batch normalisation; True is the first
 _ORDER = 2  # of gates="feature_sparse"
+_PATCH = 3  # height and width, of gates="convolutional"
 _STARTS = 100  # of a round of patterns="adaptive"
 
 _DATA_OPTIONS: dict[str, Any] = {
@@ -137,6 +143,10 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Certified
                 f"penalty={self.penalty!r} makes zeros of features, which batch_norm mixes: "
                 "take another penalty"
             )
+        if isinstance(self.gates, str) and self.gates == "convolutional" and self._placement:
+            raise ValueError(
+                "gates='convolutional' look at pixels, which batch_norm mixes: take other gates"
+            )
         if self._placement == "after" and self.patterns == "adaptive":
             raise ValueError(
                 "batch_norm='after' needs patterns='sample' or 'exact', got 'adaptive'"
@@ -216,6 +226,21 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Certified
                 n_features,
                 n_gates,
                 order=min(_ORDER, n_features),
+                bias=self._hidden_bias,
+                random_state=random_state,
+            )
+        if isinstance(sampler, str) and sampler == "convolutional":
+            side = math.isqrt(n_features)
+            if side**2 != n_features:
+                raise ValueError(
+                    "gates='convolutional' are for square images of one channel, X has "
+                    f"{n_features} features: for others give a function that calls "
+                    "sample_convolutional_gates"
+                )
+            return sample_convolutional_gates(
+                (side, side),
+                n_gates,
+                patch_size=min(_PATCH, side),
                 bias=self._hidden_bias,
                 random_state=random_state,
             )

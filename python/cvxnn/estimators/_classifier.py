@@ -37,11 +37,14 @@ class ReLUClassifier(ClassifierTargets, ReLUEstimator):
         Share of the entries in ``penalty="sparse_group"``, at least 0 and below 1.
     n_patterns : int, default=500
         Number of gates to sample, for ``patterns="sample"``; distinct patterns may be fewer.
-    gates : {'feature_sparse', 'gaussian', 'quantile'}, callable, array-like or None, default=None
+    gates : {'feature_sparse', 'gaussian', 'quantile', 'convolutional'}, callable, array-like or \
+None, default=None
         How to sample gates on the standardised inputs, for ``patterns="sample"``:
         ``feature_sparse`` for those of one or two features and a bias (`sample_sparse_gates`),
         ``gaussian`` for dense ones (`sample_gates`), ``quantile`` for dense ones that pass through
-        the data at a random quantile (`sample_quantile_gates`, needs ``fit_intercept``). None is
+        the data at a random quantile (`sample_quantile_gates`, needs ``fit_intercept``),
+        ``convolutional`` for those on 3 x 3 patches, where X holds square images of one channel
+        (`sample_convolutional_gates`). None is
         ``feature_sparse`` for gated networks without batch normalisation, which predicts best on
         most tables, else ``gaussian``. A callable
         ``gates(X, n_patterns, rng)`` gets the standardised inputs, with the constant column last
