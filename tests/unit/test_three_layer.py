@@ -23,16 +23,18 @@ def outputs_of(X, filters, hidden):
     return np.maximum(out, 0.0)
 
 
+def keys(patterns):
+    """The distinct patterns of neurons that use all patches."""
+    used = patterns.inner.any(axis=2).all(axis=1)
+    parts = (patterns.inner.reshape(len(used), -1), patterns.signs > 0, patterns.outer)
+    return {tuple(row) for row in np.hstack(parts)[used]}
+
+
 class TestPatterns:
     def test_all_of_few_points(self):
         X, _ = make_data(n=4, n_patches=2)
         found = all_patterns(X, 10_000)
         sampled = sampled_patterns(X, 50_000, np.random.default_rng(0))
-
-        def keys(patterns):
-            used = patterns.inner.any(axis=2).all(axis=1)
-            parts = (patterns.inner.reshape(len(used), -1), patterns.signs > 0, patterns.outer)
-            return {tuple(row) for row in np.hstack(parts)[used]}
 
         assert keys(sampled) <= keys(found)
         assert len(keys(sampled)) > 0.9 * len(keys(found))  # thin cells are missed
@@ -138,11 +140,6 @@ class TestSharedFilters:
         assert sampled.shared
         found = all_patterns(X, 10_000, shared=True)
         every = all_patterns(X, 10_000)
-
-        def keys(patterns):
-            used = patterns.inner.any(axis=2).all(axis=1)
-            parts = (patterns.inner.reshape(len(used), -1), patterns.signs > 0, patterns.outer)
-            return {tuple(row) for row in np.hstack(parts)[used]}
 
         assert keys(sampled) <= keys(found) < keys(every)
 
