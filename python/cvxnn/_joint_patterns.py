@@ -87,13 +87,7 @@ def all_patterns(X: Float, max_patterns: int, *, shared: bool = False) -> JointP
 
     With shared filters there may be some more, whose cones are those of filters of their own.
     """
-    choices = _shared_choices(X) if shared else _own_choices(X)
-    count = float(np.prod([len(options) for options in choices]))
-    if count > max_patterns:
-        raise ValueError(
-            f"X has {count:.6g} patterns of its patches with signs, max_patterns is "
-            f"{max_patterns}: raise it, or sample n_patterns"
-        )
+    choices = _shared_choices(X, max_patterns) if shared else _own_choices(X, max_patterns)
     found: list[tuple[Mask, Float, Mask]] = []
     for choice in product(*choices):
         inner = np.concatenate([mask for mask, _ in choice])
@@ -103,11 +97,19 @@ def all_patterns(X: Float, max_patterns: int, *, shared: bool = False) -> JointP
     return _distinct(inners, sign_rows, outers, X.shape[2], complete=True, shared=shared)
 
 
+def _refuse_many(count: float, max_patterns: int) -> None:
+    if count > max_patterns:
+        raise ValueError(
+            f"X has {count:.6g} patterns of its patches with signs, max_patterns is "
+            f"{max_patterns}: raise it, or sample n_patterns"
+        )
+
+
 # Masks (n, n_samples) of some patches, with the signs (n,) of their weights.
 _Choice = tuple[Mask, Float]
 
 
-def _own_choices(X: Float) -> list[list[_Choice]]:
+def _own_choices(X: Float, max_patterns: int) -> list[list[_Choice]]:
     """Return for each patch the masks and signs of a filter of its own."""
     choices: list[list[_Choice]] = []
     for k in range(X.shape[1]):
@@ -116,15 +118,19 @@ def _own_choices(X: Float) -> list[list[_Choice]]:
         used = masks[masks.any(axis=1)]
         options = [(mask[None], np.array([sign])) for mask in used for sign in (1.0, -1.0)]
         choices.append(options or [(np.zeros((1, len(X)), dtype=bool), np.ones(1))])
+    _refuse_many(float(np.prod([len(options) for options in choices])), max_patterns)
     return choices
 
 
-def _shared_choices(X: Float) -> list[list[_Choice]]:
+def _shared_choices(X: Float, max_patterns: int) -> list[list[_Choice]]:
     """Return the masks of all patches under one filter, with all signs of those ever active."""
     n_samples, n_patches, n_inputs = X.shape
     dense = enumerate_patterns(np.ascontiguousarray(X.reshape(-1, n_inputs))).to_dense().T
+    masks = dense.reshape(-1, n_samples, n_patches).transpose(0, 2, 1)
+    # Before the signs are listed: there are two for each patch.
+    _refuse_many(float(np.sum(2.0 ** masks.any(axis=2).sum(axis=1))), max_patterns)
     options = []
-    for mask in dense.reshape(-1, n_samples, n_patches).transpose(0, 2, 1):
+    for mask in masks:
         used = [(1.0, -1.0) if active else (1.0,) for active in mask.any(axis=1)]
         options += [(mask, np.array(signs)) for signs in product(*used)]
     return [options]

@@ -27,7 +27,7 @@ class ThreeLayerResult(DesignResult):
     n_patterns : int
         Their number.
     complete : bool
-        Whether these are all: the bound is then one of all networks.
+        Whether these are all: the bound, if `exact`, is then one of all networks.
     """
 
     patterns: JointPatterns = field(repr=False)

@@ -202,6 +202,15 @@ def test_limits_warn():
         ({"n_patterns": 0}, ValueError, r"^n_patterns must be >= 1, got 0"),
         ({"n_patterns": 2.5}, TypeError, r"^n_patterns must be an integer"),
         ({"n_patterns": None}, ValueError, r"^X has .* patterns of its patches .* raise it, or sa"),
+        (
+            {
+                "X": np.random.default_rng(0).standard_normal((12, 60, 2)),
+                "n_patterns": None,
+                "shared": True,
+            },
+            ValueError,
+            r"^X has 1.*e\+\d+ patterns of its patches .* or sample",
+        ),
         ({"n_patterns": None, "max_patterns": 0}, ValueError, r"^max_patterns must be >= 1"),
         ({"sample_weight": np.full(12, np.nan)}, ValueError, r"^sample_weight "),
     ],
