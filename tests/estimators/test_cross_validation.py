@@ -227,6 +227,23 @@ def test_class_weights_count_in_scores():
     assert by_class.alpha_ == pytest.approx(by_sample.alpha_)
 
 
+@pytest.mark.parametrize(
+    ("kind", "scoring"),
+    [(cvxnn.ReLURegressorCV, "neg_mean_squared_error"), (cvxnn.ReLUClassifierCV, "accuracy")],
+)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_default_score_is_that_of_scikit_learn(regression, classification, kind, scoring, weighted):
+    X, y = classification if scoring == "accuracy" else regression
+    weight = np.random.default_rng(1).uniform(size=len(y)) if weighted else None
+    targets = [y] if scoring == "accuracy" else [y, np.column_stack([y, X[:, 0]])]
+    for target in targets:
+        own, theirs = (
+            kind(**SHORT, scoring=name).fit(X, target, weight).score_path_
+            for name in (None, scoring)
+        )
+        np.testing.assert_allclose(own, theirs, rtol=1e-12)
+
+
 def test_works_inside_scikit_learn_tools(classification):
     X, y = classification
     pipe = make_pipeline(StandardScaler(), cvxnn.ReLUClassifierCV(**SHORT))

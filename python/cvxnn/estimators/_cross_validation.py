@@ -175,7 +175,9 @@ class CrossValidatedEstimator(CertifiedEstimator):
         """Return the scores, an array of shape (number of counts, n_alphas, n_folds)."""
         jobs = min(effective_n_jobs(self.n_jobs), len(folds))
         n_threads = max(1, effective_threads(self.n_threads) // jobs)
-        scorer, stop = self._scorer(), _Stop()
+        # scikit-learn's scorers check their input anew at each alpha: as long as a solve takes.
+        scorer = _default_score if self.scoring is None else self._scorer()
+        stop = _Stop()
         tasks = (
             delayed(_score_fold)(
                 self._fold_model(n_threads, seed),
@@ -202,6 +204,11 @@ class CrossValidatedEstimator(CertifiedEstimator):
                 stacklevel=3,
             )
         return np.stack([scores for scores, _ in scored], axis=-1)
+
+    @staticmethod
+    @abstractmethod
+    def _held_out_score(y: NDArray[Any], predicted: NDArray[Any], weight: Float | None) -> float:
+        """Return what the default scoring gives."""
 
     def _fold_model(self, n_threads: int, seed: RandomState) -> "Self":
         parameters = {**self.get_params(deep=False), "n_threads": n_threads, "random_state": seed}
@@ -265,6 +272,11 @@ class CrossValidatedRegressor(CrossValidatedEstimator):
     ) -> Float | None:
         return None if sample_weight is None else weight
 
+    @staticmethod
+    def _held_out_score(y: NDArray[Any], predicted: NDArray[Any], weight: Float | None) -> float:
+        errors = np.square(predicted - y).reshape(len(y), -1).mean(axis=1)
+        return -float(np.average(errors, weights=weight))
+
     @property
     def mse_path_(self) -> Float:
         """Mean squared errors of the held-out parts, for ``scoring=None``."""
@@ -288,12 +300,25 @@ class CrossValidatedClassifier(CrossValidatedEstimator, ClassifierTargets):
         weighted[kept] = self._class_weighted(y[kept], weight[kept])
         return weighted
 
+    @staticmethod
+    def _held_out_score(y: NDArray[Any], predicted: NDArray[Any], weight: Float | None) -> float:
+        return float(np.average(predicted == y, weights=weight))
+
 
 def _fixed(random_state: RandomState) -> RandomState:
     """Return a seed that gives all folds the same gates."""
     if isinstance(random_state, (numbers.Integral, np.random.SeedSequence)):
         return random_state
     return int(generator(random_state).integers(2**63))
+
+
+def _default_score(
+    model: CrossValidatedEstimator,
+    X: Samples,
+    y: NDArray[Any],
+    sample_weight: Float | None = None,
+) -> float:
+    return model._held_out_score(y, model.predict(X), sample_weight)
 
 
 class _Stop:
