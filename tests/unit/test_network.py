@@ -78,12 +78,14 @@ class TestPredict:
         for rows in ([0], [2499], [5, 3], range(7, 78), range(1000, 2300)):
             np.testing.assert_array_equal(network.predict(X[list(rows)]), whole[list(rows)])
 
-    @pytest.mark.parametrize(("n_features", "width"), [(1, 1), (3, 2), (40, 5), (200, 130)])
+    @pytest.mark.parametrize(
+        ("n_features", "width"), [(1, 1), (3, 2), (7, 8), (8, 15), (40, 5), (40, 15), (200, 130)]
+    )
     def test_a_small_batch_is_computed_as_a_large_one(self, kind, skip, n_features, width):
         network = make_network(kind, skip=skip, n_features=n_features, width=width, n_outputs=1)
         X = np.random.default_rng(1).standard_normal((300, n_features))
         whole = network.predict(X)
-        for rows in (1, 2, 19, 20, 21, 256):
+        for rows in (1, 2, 4, 5, 19, 20, 21, 256):
             np.testing.assert_array_equal(network.predict(X[:rows]), whole[:rows])
             np.testing.assert_array_equal(network.predict(X[-rows:]), whole[-rows:])
 
