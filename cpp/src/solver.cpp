@@ -130,8 +130,8 @@ bool Solver::interior_point_pays(const Run& run, const Progress& progress) const
   if (run.interior_done || pricing_.candidates().empty()) return false;
   if (settings_.method == Method::interior_point) return true;
   if (settings_.method != Method::automatic || !interior_point_applies()) return false;
-  // While the gap is large nobody knows how many steps are still to come.
-  constexpr double kFar = 0.2, kFarShare = 0.12, kNearShare = 1.5;
+  // While the gap is large nobody knows how many steps are still to come, the more the larger.
+  constexpr double kFar = 0.2, kFarShare = 0.11, kNearShare = 1.5;
   const std::vector<Index>& blocks = pricing_.candidates();
   Index largest = 0;
   for (const Index b : blocks) largest = std::max(largest, op_.block_size(b));
@@ -139,7 +139,8 @@ bool Solver::interior_point_pays(const Run& run, const Progress& progress) const
   const double price =
       iterations *
       cost::interior_iteration(op_.n_samples(), static_cast<Index>(blocks.size()), largest);
-  const double share = progress.gap > kFar * progress.primal ? kFarShare : kNearShare;
+  const double gap = progress.gap / progress.primal;
+  const double share = gap > kFar ? kFarShare * (1.0 - gap) : kNearShare;
   return restricted_.effort() - run.effort > share * price;
 }
 
