@@ -25,11 +25,9 @@ print(
 )
 
 # %%
-# The lower bound by hand: a dual point, scaled until no pattern exceeds alpha.
-odds = 1 / (1 + np.exp(labels * network.predict(X)))
-theta = labels * odds / len(X)
-gradients = (patterns.to_dense() * theta[:, None]).T @ X
+# The lower bound by hand: the dual point of the certificate, scaled until no pattern exceeds alpha.
+gradients = (patterns.to_dense() * result.theta[:, None]).T @ X
 scale = min(1.0, alpha / np.linalg.norm(gradients, axis=1).max())
-a = scale * odds
+a = scale * labels * result.theta * len(X)
 bound = -np.mean(a * np.log(a) + (1 - a) * np.log1p(-a))
 print("lower bound by hand:", bound, "relative gap:", (result.primal - bound) / result.primal)

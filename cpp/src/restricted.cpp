@@ -30,7 +30,8 @@ RestrictedProblem::RestrictedProblem(const Operator& op, const Loss& loss, Matri
       descent_(op, spectra_, n_threads),
       fista_(op, n_threads),
       interior_(op, n_threads),
-      lagrangian_(op, n_threads) {
+      lagrangian_(op, n_threads),
+      correction_(op, n_threads) {
   working.n_outputs = loss.n_outputs();
   working.starts = {0};
   model_.resize(op.n_samples(), loss.n_outputs());
@@ -67,6 +68,19 @@ void RestrictedProblem::dual_point(Matrix& Theta) {
   Theta = model_.Theta0;
   free.project(Theta);
   loss_.clip(Theta);
+}
+
+bool RestrictedProblem::correct_dual_point(const std::vector<Index>& blocks, ConstVectorRef limits,
+                                           Control& control, Matrix& Theta) {
+  Index n_coefs = 0;
+  for (const Index b : blocks) n_coefs += op_.block_size(b) * working.n_outputs;
+  if (op_.cones() != nullptr || !op_.norm().frobenius() ||
+      !correction_.pays(static_cast<Index>(blocks.size()), n_coefs, working.n_outputs)) {
+    return false;
+  }
+  correction_.apply(blocks, limits, model_.h, free, control, Theta);
+  loss_.clip(Theta);
+  return true;
 }
 
 double RestrictedProblem::objective(const Loss& loss, ConstMatrixRef F, const Vector& coefs) const {

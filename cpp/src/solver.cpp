@@ -103,8 +103,8 @@ void Solver::warm_start(const std::vector<Index>& blocks, const Vector& coefs,
 }
 
 // The non-zero blocks that are still candidates, and at most as many of the worst violators.
-void Solver::select_working_set(double alpha) {
-  WorkingSet& working = restricted_.working;
+std::vector<Index> Solver::next_working_set(double alpha) const {
+  const WorkingSet& working = restricted_.working;
   std::vector<Index> next;
   for (Index j = 0; j < working.size(); ++j) {
     if (working.active(j) && pricing_.candidate(working.blocks[j])) {
@@ -115,7 +115,24 @@ void Solver::select_working_set(double alpha) {
                                 static_cast<Index>(next.size()));
   const std::vector<Index> violators = pricing_.violators(alpha, next, growth);
   next.insert(next.end(), violators.begin(), violators.end());
-  working.reset(op_, next, weights_, alpha);
+  return next;
+}
+
+// Where few blocks beside the non-zero ones violate, and so a correction of all of these can help.
+bool Solver::correct_dual_point(Run& run, Control& control) {
+  const WorkingSet& working = restricted_.working;
+  const double alpha = run.solution.alpha;
+  std::vector<Index> blocks;
+  for (Index j = 0; j < working.size(); ++j) {
+    if (working.active(j)) blocks.push_back(working.blocks[j]);
+  }
+  const Index few = std::max(kMinGrowth, static_cast<Index>(blocks.size()) / 4);
+  const std::vector<Index> violators = pricing_.violators(alpha, blocks, few + 1);
+  if (static_cast<Index>(violators.size()) > few) return false;
+  blocks.insert(blocks.end(), violators.begin(), violators.end());
+  Vector limits(static_cast<Index>(blocks.size()));
+  for (std::size_t j = 0; j < blocks.size(); ++j) limits[j] = alpha * weights_[blocks[j]];
+  return restricted_.correct_dual_point(blocks, limits, control, run.theta);
 }
 
 bool Solver::interior_point_applies() const {
@@ -201,17 +218,19 @@ bool Solver::converged(Run& run, const Progress& progress, Control& control) {
   return false;
 }
 
-// Prices run.theta, which may raise the lower bound; returns whether it does. scale: that of theta
-// at which it is dual feasible.
-bool Solver::price(Run& run, double primal, double& scale, Control& control) {
+// Prices run.theta, which may raise the lower bound.
+Solver::Priced Solver::price(Run& run, double primal, Precision precision, Control& control) {
   const double alpha = run.solution.alpha;
-  const double norm = pricing_.price(run.theta, alpha, restricted_.precision, control);
-  scale = loss_.best_scale(run.theta, norm > 0.0 ? alpha / norm : kInfinity);
-  const double dual = primal - restricted_.gap(run.theta, scale);
-  if (dual < run.best_dual) return false;
-  run.best_dual = dual;
-  run.best_theta = run.theta;
-  return true;
+  const double norm = pricing_.price(run.theta, alpha, precision, control);
+  Priced priced;
+  priced.scale = loss_.best_scale(run.theta, norm > 0.0 ? alpha / norm : kInfinity);
+  priced.dual = primal - restricted_.gap(run.theta, priced.scale);
+  priced.best = priced.dual >= run.best_dual;
+  if (priced.best) {
+    run.best_dual = priced.dual;
+    run.best_theta = run.theta;
+  }
+  return priced;
 }
 
 void Solver::iterate(Run& run, Control& control) {
@@ -228,11 +247,15 @@ void Solver::iterate(Run& run, Control& control) {
     }
     const double primal = restricted_.primal();
     if (!std::isfinite(primal)) throw StopRequest{Status::numerical_error};
-    double scale = 1.0;
-    bool best = price(run, primal, scale, control);
+    Priced priced = price(run, primal, restricted_.precision, control);
     if (op_.cones() != nullptr && restricted_.cone_dual_point().size() > 0) {
       run.theta = restricted_.cone_dual_point();
-      best = price(run, primal, scale, control);
+      priced = price(run, primal, restricted_.precision, control);
+    }
+    const double gap = std::min(primal, primal - priced.dual);  // what steps bring down
+    std::vector<Index> next = next_working_set(alpha);
+    if (primal - run.best_dual > run.tol * primal && correct_dual_point(run, control)) {
+      priced = price(run, primal, Precision::accurate, control);
     }
 
     const Progress progress{solution.n_iter,
@@ -248,19 +271,21 @@ void Solver::iterate(Run& run, Control& control) {
     control.poll();
     if (converged(run, progress, control)) return;
 
-    if (settings_.screening && best) {
+    if (settings_.screening && priced.best) {
       const double radius = std::sqrt(2.0 * loss_.smoothness() * progress.gap);
-      pricing_.screen(scale, radius, alpha);
+      pricing_.screen(priced.scale, radius, alpha);
     }
     if (interior_point_pays(run, progress)) {
       solve_interior(run, control);
       continue;
     }
-    select_working_set(alpha);
+    const auto screened = [&](Index b) { return !pricing_.candidate(b); };
+    next.erase(std::remove_if(next.begin(), next.end(), screened), next.end());
+    restricted_.working.reset(op_, next, weights_, alpha);
     restricted_.refresh_fit();
     // A restricted problem that meets its target without bringing the gap down was asked too
     // little.
-    const double target = std::max(0.5 * run.tol * primal, kRestrictedShare * progress.gap);
+    const double target = std::max(0.5 * run.tol * primal, kRestrictedShare * gap);
     restricted_.minimise(std::pow(0.1, run.idle) * target, control);
   }
   solution.status = Status::max_iter;

@@ -87,7 +87,7 @@ CPP_LAYERS = [
     ["quadratic_model", "feature_spectrum"],
     ["kronecker", "line_search", "sample_system"],
     ["interior_system"],
-    ["newton_system", "fista", "interior_point", "face_system"],
+    ["newton_system", "fista", "interior_point", "face_system", "dual_correction"],
     ["augmented_lagrangian"],
     ["newton"],
     ["bcd"],

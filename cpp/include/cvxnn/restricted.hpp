@@ -6,6 +6,7 @@
 #include "cvxnn/augmented_lagrangian.hpp"
 #include "cvxnn/bcd.hpp"
 #include "cvxnn/control.hpp"
+#include "cvxnn/dual_correction.hpp"
 #include "cvxnn/fista.hpp"
 #include "cvxnn/interior_point.hpp"
 #include "cvxnn/loss.hpp"
@@ -43,10 +44,15 @@ class RestrictedProblem {
   // A dual candidate at the current fit, feasible for the unpenalised block.
   void dual_point(Matrix& Theta);
 
+  // Theta, from dual_point(), moves to where the constraints of these blocks nearly hold with
+  // equality. False, and nothing done, where that does not pay.
+  bool correct_dual_point(const std::vector<Index>& blocks, ConstVectorRef limits, Control& control,
+                          Matrix& Theta);
+
   double primal() const { return objective(loss_, model_.F, working.coefs); }
 
   // L(F) + L*(-s Theta) + <F, s Theta> + ... >= 0, where s Theta is feasible for all blocks: the
-  // gap in a form without cancellation. Theta must come from dual_point(). Infinite where that
+  // gap in a form without cancellation. Theta must come from the functions above. Infinite where it
   // could not satisfy the unpenalised block and the loss's domain at once.
   double gap(const Matrix& Theta, double scale) const { return gap(loss_, Theta, scale); }
 
@@ -90,6 +96,7 @@ class RestrictedProblem {
   Fista fista_;
   InteriorPoint interior_;
   AugmentedLagrangian lagrangian_;
+  DualCorrection correction_;
   QuadraticModel model_;  // model_.F is the fit
   bool curvature_set_ = false;
   Matrix theta_, cone_theta_;

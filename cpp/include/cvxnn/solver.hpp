@@ -55,13 +55,18 @@ class Solver {
 
  private:
   struct Run;  // the state of one solve
+  struct Priced {
+    double scale, dual;  // of theta to where it is dual feasible, and the lower bound there
+    bool best;           // so far
+  };
 
-  bool price(Run& run, double primal, double& scale, Control& control);
+  Priced price(Run& run, double primal, Precision precision, Control& control);
   void iterate(Run& run, Control& control);
   void use_accurate_products(Run& run);
   bool converged(Run& run, const Progress& progress, Control& control);
   void certify_now(Run& run, Control& control);
-  void select_working_set(double alpha);
+  std::vector<Index> next_working_set(double alpha) const;
+  bool correct_dual_point(Run& run, Control& control);
   bool interior_point_applies() const;
   bool interior_point_pays(const Run& run, const Progress& progress) const;
   void solve_interior(Run& run, Control& control);
