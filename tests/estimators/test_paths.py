@@ -92,8 +92,8 @@ def test_warm_start(model, X, y):
     cold, optimum = first_objective(warm, X, y)
     begin, again = first_objective(warm, X, y)
     if y is not LABELS or warm.loss == "softmax":  # else classes are looked at one by one
-        assert cold > 1.001 * optimum
-        assert begin < 1.0005 * optimum  # restricted to the neurons of before, loosely at first
+        assert cold > 1.5 * optimum
+        assert begin < 1.01 * optimum  # restricted to the neurons of before, loosely at first
     assert again == pytest.approx(optimum, rel=1e-5)
     n_iter = warm.n_iter_
     warm.set_params(alpha=0.5 * alpha).fit(X, y)
