@@ -48,6 +48,8 @@ struct Solver::Run {
   Matrix theta;                // at the current fit
   Matrix best_theta;           // of the highest lower bound so far
   double best_dual = 0.0;      // every loss is non-negative
+  double uncorrected = 0.0;    // the bound that steps have reached: how far to take them
+  std::vector<Index> next;     // the working set, by the scores at that bound
   double tol = 0.0;            // of the loop; tightened where the certificate disagrees
   Matrix interior_theta;       // of the interior-point method, to be priced next
   bool interior_done = false;  // it runs once a solve
@@ -119,6 +121,7 @@ std::vector<Index> Solver::next_working_set(double alpha) const {
 }
 
 // Where few blocks beside the non-zero ones violate, and so a correction of all of these can help.
+// A solution is not called zero by it.
 bool Solver::correct_dual_point(Run& run, Control& control) {
   const WorkingSet& working = restricted_.working;
   const double alpha = run.solution.alpha;
@@ -126,6 +129,7 @@ bool Solver::correct_dual_point(Run& run, Control& control) {
   for (Index j = 0; j < working.size(); ++j) {
     if (working.active(j)) blocks.push_back(working.blocks[j]);
   }
+  if (blocks.empty()) return false;
   const Index few = std::max(kMinGrowth, static_cast<Index>(blocks.size()) / 4);
   const std::vector<Index> violators = pricing_.violators(alpha, blocks, few + 1);
   if (static_cast<Index>(violators.size()) > few) return false;
@@ -214,7 +218,6 @@ bool Solver::converged(Run& run, const Progress& progress, Control& control) {
     return true;
   }
   run.tol *= 0.5;
-  run.idle = 0;
   return false;
 }
 
@@ -233,31 +236,37 @@ Solver::Priced Solver::price(Run& run, double primal, Precision precision, Contr
   return priced;
 }
 
+// Prices the dual points at hand, the last of them the best hope.
+Solver::Priced Solver::price_all(Run& run, double primal, Control& control) {
+  if (run.interior_theta.size() > 0) {
+    run.theta.swap(run.interior_theta);
+    run.interior_theta.resize(0, 0);
+  } else {
+    restricted_.dual_point(run.theta);
+  }
+  Priced priced = price(run, primal, restricted_.precision, control);
+  run.uncorrected = priced.dual;
+  if (op_.cones() != nullptr && restricted_.cone_dual_point().size() > 0) {
+    run.theta = restricted_.cone_dual_point();
+    priced = price(run, primal, restricted_.precision, control);
+    run.uncorrected = std::max(run.uncorrected, priced.dual);
+  }
+  run.next = next_working_set(run.solution.alpha);
+  if (primal - run.best_dual > run.tol * primal && correct_dual_point(run, control)) {
+    priced = price(run, primal, Precision::accurate, control);
+  }
+  return priced;
+}
+
 void Solver::iterate(Run& run, Control& control) {
   Solution& solution = run.solution;
   const double alpha = solution.alpha;
   while (solution.n_iter < settings_.max_iter) {
     ++solution.n_iter;
     restricted_.refresh_fit();
-    if (run.interior_theta.size() > 0) {
-      run.theta.swap(run.interior_theta);
-      run.interior_theta.resize(0, 0);
-    } else {
-      restricted_.dual_point(run.theta);
-    }
     const double primal = restricted_.primal();
     if (!std::isfinite(primal)) throw StopRequest{Status::numerical_error};
-    Priced priced = price(run, primal, restricted_.precision, control);
-    if (op_.cones() != nullptr && restricted_.cone_dual_point().size() > 0) {
-      run.theta = restricted_.cone_dual_point();
-      priced = price(run, primal, restricted_.precision, control);
-    }
-    const double gap = std::min(primal, primal - priced.dual);  // what steps bring down
-    std::vector<Index> next = next_working_set(alpha);
-    if (primal - run.best_dual > run.tol * primal && correct_dual_point(run, control)) {
-      priced = price(run, primal, Precision::accurate, control);
-    }
-
+    const Priced priced = price_all(run, primal, control);
     const Progress progress{solution.n_iter,
                             primal,
                             run.best_dual,
@@ -280,12 +289,13 @@ void Solver::iterate(Run& run, Control& control) {
       continue;
     }
     const auto screened = [&](Index b) { return !pricing_.candidate(b); };
-    next.erase(std::remove_if(next.begin(), next.end(), screened), next.end());
-    restricted_.working.reset(op_, next, weights_, alpha);
+    run.next.erase(std::remove_if(run.next.begin(), run.next.end(), screened), run.next.end());
+    restricted_.working.reset(op_, run.next, weights_, alpha);
     restricted_.refresh_fit();
     // A restricted problem that meets its target without bringing the gap down was asked too
     // little.
-    const double target = std::max(0.5 * run.tol * primal, kRestrictedShare * gap);
+    const double target = std::max(0.5 * run.tol * primal,
+                                   kRestrictedShare * std::min(primal, primal - run.uncorrected));
     restricted_.minimise(std::pow(0.1, run.idle) * target, control);
   }
   solution.status = Status::max_iter;

@@ -106,8 +106,7 @@ TEST_CASE("a dual point is projected before it is judged") {
   const Instance instance(problem, intercept(60));
   const double alpha = 0.2 * instance.alpha_max();
   const Solution best = instance.solve(alpha, with_tol(1e-12));
-  Candidate candidate{best.blocks, best.coefs, best.free_coefs, Matrix(60, 2)};
-  problem.loss->dual_point(instance.fit(best), candidate.theta);
+  Candidate candidate{best.blocks, best.coefs, best.free_coefs, best.certificate.Theta};
   // Along diag(h) A_0, which the projection takes away.
   candidate.theta.col(0) += 5.0 * problem.loss->omega();
   const Certificate certificate = certify(instance, alpha, candidate);

@@ -67,6 +67,7 @@ class Solver {
   void certify_now(Run& run, Control& control);
   std::vector<Index> next_working_set(double alpha) const;
   bool correct_dual_point(Run& run, Control& control);
+  Priced price_all(Run& run, double primal, Control& control);
   bool interior_point_applies() const;
   bool interior_point_pays(const Run& run, const Progress& progress) const;
   void solve_interior(Run& run, Control& control);
