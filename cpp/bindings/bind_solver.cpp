@@ -75,7 +75,7 @@ Control make_control(double time_limit, const py::object& callback) {
 }
 
 std::unique_ptr<Operator> measured(std::unique_ptr<Operator> design, const Objective& objective) {
-  design->set_norm(block_norm(objective.norm, objective.l1_ratio, objective.block_rows));
+  design->set_penalty(block_norm(objective.norm, objective.l1_ratio, objective.block_rows));
   return design;
 }
 

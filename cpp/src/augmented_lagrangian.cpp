@@ -43,7 +43,8 @@ void AugmentedLagrangian::set_model(const WorkingSet& working, const Vector& W,
   std::unordered_map<Index, std::unique_ptr<Cone>> kept;
   cone_.resize(static_cast<std::size_t>(working.size()));
   for (Index j = 0; j < working.size(); ++j) {
-    inverses_.segment(working.starts[j], working.rows(j)).setConstant(1.0 / working.alphas[j]);
+    inverses_.segment(working.starts[j], working.rows(j))
+        .setConstant(1.0 / working.penalties[j].level);
     std::unique_ptr<Cone>& cone = kept[working.blocks[j]];
     const auto found = cones_.find(working.blocks[j]);
     if (found != cones_.end()) {

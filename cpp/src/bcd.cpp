@@ -80,7 +80,7 @@ void BlockDescent::rotate(const WorkingSet& working, const Vector& from, Vector&
 void BlockDescent::visit(const WorkingSet& working, Index j, QuadraticModel& model) {
   const BlockSpectrum& spectrum = *spectrum_[j];
   const Index rows = working.rows(j), b = working.blocks[j];
-  const double a = working.alphas[j];
+  const BlockPenalty& penalty = working.penalties[j];
   auto gradient = gradient_.topRows(rows);
   auto linear = linear_.topRows(rows);
   auto change = change_.topRows(rows);
@@ -88,7 +88,7 @@ void BlockDescent::visit(const WorkingSet& working, Index j, QuadraticModel& mod
 
   op_.gradient(b, model.R, gradient);
   const bool was_zero = Z.isZero(0.0);
-  if (was_zero && gradient.norm() <= a) return;
+  if (was_zero && gradient.norm() <= penalty.level) return;
 
   if (spectrum.exact()) {
     linear.noalias() = spectrum.vectors.transpose() * gradient;
@@ -99,7 +99,7 @@ void BlockDescent::visit(const WorkingSet& working, Index j, QuadraticModel& mod
   }
   linear += spectrum.values.asDiagonal() * Z;
   change = Z;
-  update_block(spectrum, linear, a, Z);
+  update_block(spectrum, linear, penalty.level, penalty.ridge, Z);
   change = Z - change;
   if (change.isZero(0.0)) return;
   if (spectrum.exact()) {
@@ -122,11 +122,7 @@ void BlockDescent::epoch(const WorkingSet& working, Unpenalised& free, Quadratic
 }
 
 double BlockDescent::objective(const WorkingSet& working, const QuadraticModel& model) const {
-  double sum = model.value();
-  for (Index j = 0; j < working.size(); ++j) {
-    sum += working.alphas[j] * working.block(rotated_, j).norm();
-  }
-  return sum;
+  return model.value() + working.penalty(rotated_);  // norms do not see rotations
 }
 
 // F is linear in the coefficients, so the extrapolated F is the same combination of past ones.
@@ -195,7 +191,7 @@ Index BlockDescent::descend(WorkingSet& working, Unpenalised& free, QuadraticMod
 bool BlockDescent::changes_status(const WorkingSet& working, Index j) {
   const MatrixMap gradient = working.block(gradients_, j);
   const MatrixMap Z = working.block(rotated_, j);
-  const double a = working.alphas[j];
+  const double a = working.penalties[j].level;
   if (Z.isZero(0.0)) return gradient.norm() > a;
   const BlockSpectrum& spectrum = *spectrum_[j];
   auto linear = linear_.topRows(working.rows(j));

@@ -34,17 +34,18 @@ BlockSpectrum decompose(ConstMatrixRef gram) {
 
 // Newton on 1/sqrt(phi) - 1, which is concave and increasing (the secular function of a trust
 // region; More and Sorensen 1983): from the left it climbs to the root without overshooting.
-double block_norm(ConstVectorRef values, ConstMatrixRef B, double a) {
+double block_norm(ConstVectorRef values, ConstMatrixRef B, double a, double ridge) {
   constexpr int kMaxSteps = 64;
   constexpr double kTolerance = 1e-15;
-  double eta = (B.norm() - a) / values.maxCoeff();
+  double eta = (B.norm() - a) / (values.maxCoeff() + ridge);
   for (int step = 0; step < kMaxSteps; ++step) {
     double phi = 0.0, slope = 0.0;
     for (Index k = 0; k < values.size(); ++k) {
-      const double inverse = 1.0 / (values[k] * eta + a);
+      const double value = values[k] + ridge;
+      const double inverse = 1.0 / (value * eta + a);
       const double term = B.row(k).squaredNorm() * inverse * inverse;
       phi += term;
-      slope += term * values[k] * inverse;
+      slope += term * value * inverse;
     }
     // d(phi^-1/2) = phi^-3/2 slope; step = (1 - phi^-1/2) / that.
     const double delta = (std::sqrt(phi) - 1.0) * phi / slope;
@@ -54,14 +55,15 @@ double block_norm(ConstVectorRef values, ConstMatrixRef B, double a) {
   return eta;
 }
 
-void update_block(const BlockSpectrum& spectrum, ConstMatrixRef B, double a, MatrixRef Z) {
+void update_block(const BlockSpectrum& spectrum, ConstMatrixRef B, double a, double ridge,
+                  MatrixRef Z) {
   if (a > 0.0 && B.norm() <= a) {
     Z.setZero();
     return;
   }
-  const double eta = block_norm(spectrum.values, B, a);
+  const double eta = block_norm(spectrum.values, B, a, ridge);
   for (Index k = 0; k < Z.rows(); ++k) {
-    Z.row(k) = B.row(k) * (eta / (spectrum.values[k] * eta + a));
+    Z.row(k) = B.row(k) * (eta / ((spectrum.values[k] + ridge) * eta + a));
   }
 }
 

@@ -29,9 +29,11 @@ int gradient_threads(const Operator& op, Index n_outputs, int n_threads) {
 }  // namespace
 
 DualNorm reference_dual_norm(const Operator& op, ConstVectorRef weights, ConstMatrixRef Theta,
-                             int n_threads, Control& control) {
+                             int n_threads, Control& control, double alpha) {
   const Index n_blocks = op.n_blocks();
   const Index n_tasks = (n_blocks + kBlocksPerTask - 1) / kBlocksPerTask;
+  const double level =
+      op.has_ridge() ? op.penalty(alpha).level : std::numeric_limits<double>::infinity();
   std::vector<DualNorm> largest(n_tasks);
   n_threads = gradient_threads(op, Theta.cols(), n_threads);
   for (Index wave = 0; wave < n_tasks; wave += kTasksPerPoll) {
@@ -47,17 +49,25 @@ DualNorm reference_dual_norm(const Operator& op, ConstVectorRef weights, ConstMa
         const Index length = op.block_size(b) * Theta.cols();
         auto gradient = gradients.segment(start, length);
         start += length;
+        DualNorm& so_far = largest[task];
         // What is no larger without its cone need not be projected.
-        if (!(weights[b] > 0.0) || gradient.norm() / weights[b] <= largest[task].value) continue;
+        const double enough = std::min(so_far.value, level);
+        if (!(weights[b] > 0.0) || gradient.norm() / weights[b] <= enough) continue;
         const MatrixMap G(gradient.data(), op.block_size(b), Theta.cols());
-        const double norm = op.restrict(b, G, largest[task].value * weights[b]) / weights[b];
-        if (norm > largest[task].value) largest[task] = {norm, b};
+        const double norm = op.restrict(b, G, enough * weights[b]);
+        if (op.has_ridge()) so_far.conjugates += op.penalty(alpha * weights[b]).conjugate(norm);
+        if (norm / weights[b] <= so_far.value) continue;
+        so_far.value = norm / weights[b];
+        so_far.block = b;
       }
     });
     control.poll_signals();
   }
-  return *std::max_element(largest.begin(), largest.end(),
-                           [](const auto& a, const auto& b) { return a.value < b.value; });
+  DualNorm all = *std::max_element(largest.begin(), largest.end(),
+                                   [](const auto& a, const auto& b) { return a.value < b.value; });
+  all.conjugates = 0.0;
+  for (const DualNorm& part : largest) all.conjugates += part.conjugates;
+  return all;
 }
 
 TightBlocks tight_blocks(const Operator& op, ConstMatrixRef Theta, double least, int n_threads,
@@ -107,7 +117,7 @@ Certificate certify(const Operator& op, const Loss& loss, ConstVectorRef weights
   for (const Index b : blocks) {
     const Index length = op.block_size(b) * loss.n_outputs();
     const ConstMatrixMap W(coefs.data() + start, op.block_size(b), loss.n_outputs());
-    penalty += alpha * weights[b] * op.norm().value(W);
+    penalty += op.penalty(alpha * weights[b]).value(W);
     start += length;
   }
 
@@ -116,15 +126,26 @@ Certificate certify(const Operator& op, const Loss& loss, ConstVectorRef weights
 
   free.project(Theta);
   loss.clip(Theta);
-  const double dual_norm = reference_dual_norm(op, weights, Theta, n_threads, control).value;
-  const double limit =
-      dual_norm > 0.0 ? alpha / dual_norm : std::numeric_limits<double>::infinity();
-  Theta *= loss.best_scale(Theta, limit);
+  if (op.has_ridge()) Theta *= loss.best_scale(Theta, 1.0);  // into the domain
+  const DualNorm norm = reference_dual_norm(op, weights, Theta, n_threads, control, alpha);
+  const double limit = norm.value > 0.0 ? op.penalty(alpha).level / norm.value
+                                        : std::numeric_limits<double>::infinity();
   // d(Theta) = L(F) - <F, Theta> - (Fenchel gap): for F in the model's range <F, Theta> is a sum
   // over blocks, so the gap is a sum of non-negative terms and keeps its relative accuracy as it
   // closes.
-  double gap = loss.fenchel_gap(F, Theta) + penalty - penalised.cwiseProduct(Theta).sum() +
-               inner_product_error(F, unpenalised, Theta);
+  const auto gap_at = [&](const Matrix& point) {
+    return loss.fenchel_gap(F, point) + penalty - penalised.cwiseProduct(point).sum() +
+           inner_product_error(F, unpenalised, point);
+  };
+  Matrix scaled = loss.best_scale(Theta, limit) * Theta;
+  double gap = gap_at(scaled);
+  // With a ridge every point is feasible, at the cost of conjugates.
+  const double unscaled = op.has_ridge() ? gap_at(Theta) + norm.conjugates : gap;
+  if (unscaled < gap) {
+    gap = unscaled;
+    scaled.swap(Theta);
+  }
+  Theta.swap(scaled);
   if (!std::isfinite(gap) || !free.orthogonal(Theta)) gap = result.primal;
   result.gap = std::clamp(gap, 0.0, result.primal);
   result.dual = result.primal - result.gap;

@@ -50,9 +50,11 @@ void Fista::shrink(const WorkingSet& working) {
   const int n_threads = op_.cones() != nullptr ? n_threads_ : 1;
   parallel_for(working.size(), n_threads, [&](Index j, int) {
     MatrixMap W = working.block(next_, j);
-    const double cut = working.alphas[j] / curvature_;
-    if (op_.cones() != nullptr && W.norm() > cut) op_.restrict(working.blocks[j], W);
-    op_.norm().shrink(cut, W);
+    const BlockPenalty& penalty = working.penalties[j];
+    if (op_.cones() != nullptr && W.norm() > penalty.level / curvature_) {
+      op_.restrict(working.blocks[j], W);
+    }
+    penalty.shrink(curvature_, W);
   });
 }
 

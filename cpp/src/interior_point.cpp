@@ -24,7 +24,7 @@ auto part(const Vector& values, const WorkingSet& working, Index j) {
 
 void InteriorPoint::forward(const WorkingSet& working, const Vector& y, Matrix& F) {
   for (Index j = 0; j < working.size(); ++j) {
-    part(scaled_, working, j) = part(y, working, j) / working.alphas[j];
+    part(scaled_, working, j) = part(y, working, j) / working.penalties[j].level;
   }
   op_.forward(working.blocks, scaled_.data(), Precision::accurate, F);
 }
@@ -32,7 +32,7 @@ void InteriorPoint::forward(const WorkingSet& working, const Vector& y, Matrix& 
 void InteriorPoint::gradients(const WorkingSet& working, const Matrix& theta, Control& control,
                               Vector& z) {
   op_.gradients(working.blocks, theta, Precision::accurate, control, z.data());
-  for (Index j = 0; j < working.size(); ++j) part(z, working, j) /= working.alphas[j];
+  for (Index j = 0; j < working.size(); ++j) part(z, working, j) /= working.penalties[j].level;
 }
 
 // Fit and residual at y, the unpenalised block at its minimiser.
@@ -93,7 +93,7 @@ bool InteriorPoint::scale(const WorkingSet& working, Control& control) {
     lambda_heads_[j] = 1.0;
     part(lambda_, working, j) = -z;
     scalings_[j].apply(lambda_heads_[j], part(lambda_, working, j));
-    weights_[j] = std::pow(scalings_[j].eta() / working.alphas[j], 2);
+    weights_[j] = std::pow(scalings_[j].eta() / working.penalties[j].level, 2);
   }
   return system_.set(working, weights_, directions_, control);
 }
@@ -215,7 +215,7 @@ Index InteriorPoint::minimise(const WorkingSet& working, Vector& W, Unpenalised&
     fit(working, y_, free, model);
   }
   for (Index j = 0; j < working.size(); ++j) {
-    part(W, working, j) = part(best, working, j) / working.alphas[j];
+    part(W, working, j) = part(best, working, j) / working.penalties[j].level;
   }
   free.coefs() = best_free;
   fit(working, best, free, model);

@@ -70,10 +70,10 @@ void KroneckerInverse::make_clusters(ConstVectorRef values, double largest_other
 }
 
 void KroneckerInverse::set(FeatureSpectrum& features, Matrix overlap, ConstVectorRef kappa,
-                           ConstMatrixRef units) {
+                           ConstVectorRef ridge, ConstMatrixRef units) {
   const Index d = units.rows(), m = units.cols();
   by_features_ = d <= m;
-  inverse_root_ = kappa.cwiseSqrt().cwiseInverse();
+  inverse_root_ = (kappa + ridge).cwiseSqrt().cwiseInverse();
   overlap = inverse_root_.asDiagonal() * overlap * inverse_root_.asDiagonal();
   const double side = static_cast<double>(m), m3 = side * side * side;
   set_work_ = m3 / 6.0;
@@ -93,13 +93,13 @@ void KroneckerInverse::set(FeatureSpectrum& features, Matrix overlap, ConstVecto
   }
   for (MatrixF* M : {&scaled_, &rotated_, &image_}) M->resize(d, m);
   along_.resize(m);
-  set_correction();
+  set_correction(ridge.cwiseQuotient(kappa));
 }
 
-// I - U^T (I + C (x) G)^-1 U as a sum over clusters; kappa drops out.
-void KroneckerInverse::set_correction() {
-  const Index m = units_.cols();
-  correction_ = Matrix::Zero(m, m);
+// S^-1 - U^T (I + C (x) G)^-1 U as a sum over clusters, where U S U^T is what is taken off, in
+// units of K: S^-1 = I + diag(ridge / kappa).
+void KroneckerInverse::set_correction(ConstVectorRef slack) {
+  correction_ = slack.asDiagonal();
   for (const Cluster& cluster : clusters_) {
     if (cluster.inverse == nullptr) continue;
     const MatrixF& inverse = *cluster.inverse;

@@ -6,27 +6,34 @@
 namespace cvxnn {
 
 void LineSearch::reserve(Index n_blocks, Index n_samples, Index n_outputs) {
-  for (Vector* v : {&alphas_, &squares_, &inner_, &lengths_}) v->resize(n_blocks);
+  for (Vector* v : {&levels_, &squares_, &inner_, &lengths_}) v->resize(n_blocks);
   projected_.resize(n_samples, n_outputs);
 }
 
-void LineSearch::add(double alpha, ConstVectorRef W, ConstVectorRef Y) {
-  alphas_[n_blocks_] = alpha;
+void LineSearch::clear() {
+  n_blocks_ = 0;
+  ridge_slope_ = ridge_curvature_ = 0.0;
+}
+
+void LineSearch::add(const BlockPenalty& penalty, ConstVectorRef W, ConstVectorRef Y) {
+  levels_[n_blocks_] = penalty.level;
   squares_[n_blocks_] = W.squaredNorm();
   inner_[n_blocks_] = W.dot(Y);
-  lengths_[n_blocks_++] = Y.squaredNorm();
+  lengths_[n_blocks_] = Y.squaredNorm();
+  ridge_slope_ += penalty.ridge * inner_[n_blocks_];
+  ridge_curvature_ += penalty.ridge * lengths_[n_blocks_++];
 }
 
 void LineSearch::set_fit(const Matrix& fit, const QuadraticModel& model) {
-  slope_ = -model.R.cwiseProduct(fit).sum();
-  curvature_ = (model.h.asDiagonal() * fit.cwiseAbs2()).sum();
+  slope_ = ridge_slope_ - model.R.cwiseProduct(fit).sum();
+  curvature_ = ridge_curvature_ + (model.h.asDiagonal() * fit.cwiseAbs2()).sum();
 }
 
 void LineSearch::set_fit(const Matrix& fit, const QuadraticModel& model, Unpenalised& free) {
-  slope_ = -model.R.cwiseProduct(fit).sum();
+  slope_ = ridge_slope_ - model.R.cwiseProduct(fit).sum();
   projected_.noalias() = model.h.cwiseSqrt().asDiagonal() * fit;
   free.project_weighted(projected_);
-  curvature_ = projected_.squaredNorm();
+  curvature_ = ridge_curvature_ + projected_.squaredNorm();
 }
 
 double LineSearch::derivative(double t) const {
@@ -34,9 +41,9 @@ double LineSearch::derivative(double t) const {
   for (Index a = 0; a < n_blocks_; ++a) {
     const double square = squares_[a] + t * (2.0 * inner_[a] + t * lengths_[a]);
     if (square > 0.0) {
-      sum += alphas_[a] * (inner_[a] + t * lengths_[a]) / std::sqrt(square);
+      sum += levels_[a] * (inner_[a] + t * lengths_[a]) / std::sqrt(square);
     } else if (squares_[a] == 0.0) {
-      sum += alphas_[a] * std::sqrt(lengths_[a]);
+      sum += levels_[a] * std::sqrt(lengths_[a]);
     }
   }
   return sum;
@@ -46,7 +53,7 @@ double LineSearch::change(double t) const {
   double sum = t * (slope_ + 0.5 * t * curvature_);
   for (Index a = 0; a < n_blocks_; ++a) {
     const double square = squares_[a] + t * (2.0 * inner_[a] + t * lengths_[a]);
-    sum += alphas_[a] * (std::sqrt(std::max(0.0, square)) - std::sqrt(squares_[a]));
+    sum += levels_[a] * (std::sqrt(std::max(0.0, square)) - std::sqrt(squares_[a]));
   }
   return sum;
 }
@@ -55,7 +62,7 @@ double LineSearch::change(double t) const {
 bool LineSearch::full_step_descends() const {
   constexpr double kResolution = 1e-14;
   double penalty = 0.0;
-  for (Index a = 0; a < n_blocks_; ++a) penalty += alphas_[a] * std::sqrt(squares_[a]);
+  for (Index a = 0; a < n_blocks_; ++a) penalty += levels_[a] * std::sqrt(squares_[a]);
   return change(1.0) <= kResolution * penalty;
 }
 

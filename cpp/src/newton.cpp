@@ -37,7 +37,7 @@ void NewtonMethod::measure(const WorkingSet& working, const Vector& W, const Vec
   line_.clear();
   for (Index a = 0; a < system_.n_blocks(); ++a) {
     const Index j = system_.position(a);
-    line_.add(working.alphas[j], working.entries(W, j), system_.part(direction, a));
+    line_.add(working.penalties[j], working.entries(W, j), system_.part(direction, a));
   }
   line_.set_fit(fit, model, free);
 }
@@ -81,7 +81,10 @@ double NewtonMethod::step(const WorkingSet& working, Vector& W, Unpenalised& fre
   if (system_.n_blocks() == 0) return 1.0;
   system_.gradient(model.R, precision, control, right_hand_side_);
   for (Index a = 0; a < system_.n_blocks(); ++a) {
-    system_.part(right_hand_side_, a) -= working.alphas[system_.position(a)] * system_.unit(a);
+    const Index j = system_.position(a);
+    const BlockPenalty& penalty = working.penalties[j];
+    system_.part(right_hand_side_, a) -=
+        penalty.level * system_.unit(a) + penalty.ridge * working.entries(W, j);
   }
   system_.solve(right_hand_side_, kTolerance, kMaxIterations, free, precision, control, direction_,
                 fit_);

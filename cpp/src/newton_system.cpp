@@ -23,7 +23,7 @@ void NewtonSystem::reserve(const WorkingSet& working) {
   blocks_.reserve(n_blocks);
   spectrum_.reserve(n_blocks);
   starts_.reserve(n_blocks + 1);
-  for (Vector* v : {&kappa_, &correction_}) v->resize(n_blocks);
+  for (Vector* v : {&kappa_, &ridge_, &correction_}) v->resize(n_blocks);
   for (Vector* v :
        {&unit_, &rotated_, &scaled_unit_, &residual_, &preconditioned_, &search_, &image_}) {
     v->resize(n_coefs);
@@ -50,7 +50,8 @@ void NewtonSystem::set(const WorkingSet& working, const Vector& W, ConstVectorRe
     starts_.push_back(starts_.back() + w.size());
     const double norm = w.norm();
     part(unit_, a) = w / norm;
-    kappa_[a] = working.alphas[j] / norm;
+    kappa_[a] = working.penalties[j].level / norm;
+    ridge_[a] = working.penalties[j].ridge;
   }
   by_kronecker_ = features != nullptr && n_blocks() > 0 &&
                   std::max(features->n_features(), n_blocks()) <= KroneckerInverse::kLargestSide;
@@ -71,7 +72,7 @@ void NewtonSystem::set_kronecker() {
   Matrix overlap(m, m);
   op_.common_features()->overlaps(blocks_, overlap);
   const ConstMatrixMap units(unit_.data(), size() / m, m);
-  kronecker_.set(features_, std::move(overlap), kappa_.head(m), units);
+  kronecker_.set(features_, std::move(overlap), kappa_.head(m), ridge_.head(m), units);
   effort_ += kronecker_.set_work() / cost::kDenseRate;
 }
 
@@ -79,13 +80,13 @@ void NewtonSystem::set_diagonal_blocks() {
   for (Index a = 0; a < n_blocks(); ++a) {
     const BlockSpectrum& spectrum = *spectrum_[a];
     if (!spectrum.exact()) continue;
-    // (diag(values + kappa) - kappa u u^T)^-1 by Sherman and Morrison, in the eigenvectors.
+    // (diag(values + ridge + kappa) - kappa u u^T)^-1 by Sherman and Morrison, in the eigenvectors.
     MatrixMap u = block(scaled_unit_, a);
     u.noalias() = spectrum.vectors.transpose() * block(unit_, a);
-    const auto shifted = spectrum.values.array() + kappa_[a];
+    const auto values = spectrum.values.array() + ridge_[a];
+    const auto shifted = values + kappa_[a];
     // 1 - kappa u^T diag^-1 u without cancellation; zero where A_b W_b = 0, which stays as it is.
-    const double rest =
-        (u.rowwise().squaredNorm().array() * spectrum.values.array() / shifted).sum();
+    const double rest = (u.rowwise().squaredNorm().array() * values / shifted).sum();
     u = shifted.inverse().matrix().asDiagonal() * u;
     correction_[a] = kappa_[a] / std::max(rest, 1e-12);
   }
@@ -100,14 +101,15 @@ void NewtonSystem::precondition(const Vector& v, Vector& out) {
   for (Index a = 0; a < n_blocks(); ++a) {
     const BlockSpectrum& spectrum = *spectrum_[a];
     if (!spectrum.exact()) {  // too large to decompose: its mean eigenvalue instead
-      const double along = unit(a).dot(part(v, a)), mean = spectrum.mean;
+      const double along = unit(a).dot(part(v, a)), mean = spectrum.mean + ridge_[a];
       part(out, a) = (part(v, a) + kappa_[a] / mean * along * unit(a)) / (kappa_[a] + mean);
       continue;
     }
     MatrixMap w = block(rotated_, a);
     w.noalias() = spectrum.vectors.transpose() * block(v, a);
     const double along = correction_[a] * part(scaled_unit_, a).dot(part(rotated_, a));
-    w = (spectrum.values.array() + kappa_[a]).inverse().matrix().asDiagonal() * w;
+    const auto shifted = spectrum.values.array() + (kappa_[a] + ridge_[a]);
+    w = shifted.inverse().matrix().asDiagonal() * w;
     w += along * block(scaled_unit_, a);
     block(out, a).noalias() = spectrum.vectors * w;
   }
@@ -122,7 +124,7 @@ void NewtonSystem::apply(const Vector& y, Unpenalised& free, Precision precision
   op_.gradients(blocks_, samples_, precision, control, out.data());
   for (Index a = 0; a < n_blocks(); ++a) {
     const double along = unit(a).dot(part(y, a));
-    part(out, a) += kappa_[a] * (part(y, a) - along * unit(a));
+    part(out, a) += kappa_[a] * (part(y, a) - along * unit(a)) + ridge_[a] * part(y, a);
   }
 }
 
@@ -135,21 +137,22 @@ double NewtonSystem::direct_seconds(Index n_free) const {
   return dense / cost::kDenseRate + 0.5 * n * n * m / cost::kTableRate;
 }
 
-// With q = B y: (I + N) q = B U c + E l + B P r and (B U)^T q = U^T r, E^T q = 0, where E spans the
-// unpenalised block, N = sum_j B_j (I - u_j u_j^T) B_j^T / kappa_j and P = D's pseudo-inverse; then
-// y_j = c_j u_j + P_j (r_j - B_j^T q).
+// With q = B y: (I + N) q = B U c + E l + B P r and (B U)^T q + ridge c = U^T r, E^T q = 0, where E
+// spans the unpenalised block, P_j = (I - u_j u_j^T) / (kappa_j + ridge_j) inverts D_j across u_j
+// and N = B P B^T; then y_j = c_j u_j + P_j (r_j - B_j^T q).
 bool NewtonSystem::solve_directly(const Vector& rhs, Unpenalised& free, Control& control, Vector& y,
                                   Matrix& Ay) {
   const Index n = op_.n_samples(), m = n_blocks(), f = free.basis().cols();
+  const Vector inverted = kappa_.head(m) + ridge_.head(m);
   const auto across = [&](Vector& v) {  // v_j <- P_j v_j
     for (Index a = 0; a < m; ++a) {
       const double along = unit(a).dot(part(v, a));
-      part(v, a) = (part(v, a) - along * unit(a)) / kappa_[a];
+      part(v, a) = (part(v, a) - along * unit(a)) / inverted[a];
     }
   };
   search_.head(size()) = unit_.head(size());
-  for (Index a = 0; a < m; ++a) part(search_, a) /= std::sqrt(kappa_[a]);
-  const Vector scales = kappa_.head(m).cwiseInverse();
+  for (Index a = 0; a < m; ++a) part(search_, a) /= std::sqrt(inverted[a]);
+  const Vector scales = inverted.cwiseInverse();
   if (!sample_system_.factor(blocks_, scales, search_.data(), -1.0, root_, control)) return false;
 
   // L^-1 (B U, E) and L^-1 B P r, with L L^T = I + N.
@@ -168,6 +171,7 @@ bool NewtonSystem::solve_directly(const Vector& rhs, Unpenalised& free, Control&
   Matrix schur = Matrix::Zero(m + f, m + f);
   schur.selfadjointView<Eigen::Lower>().rankUpdate(Z.transpose());
   schur.diagonal().array() += 1e-14 * schur.trace();  // patterns may be equal
+  schur.diagonal().head(m) += ridge_.head(m);
   Vector v = -Z.transpose() * samples_;
   for (Index a = 0; a < m; ++a) v[a] += unit(a).dot(part(rhs, a));
   const Eigen::LLT<Eigen::Ref<Matrix>> factor(schur);

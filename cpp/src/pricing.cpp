@@ -12,7 +12,7 @@ constexpr Index kSlabBlocks = 4096;
 constexpr Index kSlabSize = Index{1} << 22;
 constexpr Index kProjections = 32;  // at a time
 constexpr Index kViolators = 64;    // that are enough
-constexpr double kSharp = 0.8;      // of alpha: below, scores may be bounds
+constexpr double kSharp = 0.8;      // of level: below, scores may be bounds
 }  // namespace
 
 Pricing::Pricing(const Operator& op, const Vector& weights, const Vector& omega, Index n_outputs,
@@ -35,7 +35,7 @@ void Pricing::reset() {
 
 // ||G|| bounds the score of a block in a cone. From the largest bound down, bounds give way to
 // scores. One that is not among the largest may stay a bound too: no solve takes up more at once.
-void Pricing::project(const std::vector<Index>& slab, Index first, double alpha) {
+void Pricing::project(const std::vector<Index>& slab, Index first, double level) {
   std::vector<Index> order, starts;
   std::vector<double> best;  // a heap of the kViolators largest scores, the least of them first
   Index start = 0;
@@ -43,7 +43,7 @@ void Pricing::project(const std::vector<Index>& slab, Index first, double alpha)
     starts.push_back(start);
     start += op_.block_size(slab[j]) * n_outputs_;
     is_bound_[first + j] = 1;
-    if (scores_[first + j] > alpha) order.push_back(static_cast<Index>(j));
+    if (scores_[first + j] > level) order.push_back(static_cast<Index>(j));
   }
   std::sort(order.begin(), order.end(), [&](Index a, Index b) {
     return scores_[first + a] > scores_[first + b] ||
@@ -54,7 +54,7 @@ void Pricing::project(const std::vector<Index>& slab, Index first, double alpha)
     if (n_violators_ >= kViolators && scores_[first + order[k]] <= largest_) return;
     const Index some = std::min(kProjections, count - k);
     const bool enough = static_cast<Index>(best.size()) == kViolators;
-    const double least = std::max(kSharp * alpha, enough ? best.front() : 0.0);
+    const double least = std::max(kSharp * level, enough ? best.front() : 0.0);
     double work = 0.0;  // of one product with the walls of each
     for (Index task = 0; task < some; ++task) {
       work += static_cast<double>(op_.cones()->rows(slab[order[k + task]]).size());
@@ -69,7 +69,7 @@ void Pricing::project(const std::vector<Index>& slab, Index first, double alpha)
       is_bound_[j] = scores_[j] <= least;
       if (is_bound_[j] != 0) continue;
       largest_ = std::max(largest_, scores_[j]);
-      if (scores_[j] > alpha) ++n_violators_;
+      if (scores_[j] > level) ++n_violators_;
       best.push_back(scores_[j]);
       std::push_heap(best.begin(), best.end(), std::greater<>());
       if (static_cast<Index>(best.size()) > kViolators) {
@@ -80,7 +80,7 @@ void Pricing::project(const std::vector<Index>& slab, Index first, double alpha)
   }
 }
 
-double Pricing::price(ConstMatrixRef Theta, double alpha, Precision precision, Control& control) {
+double Pricing::price(ConstMatrixRef Theta, double level, Precision precision, Control& control) {
   const Index n_candidates = static_cast<Index>(candidates_.size());
   scores_.resize(n_candidates);
   is_bound_.assign(candidates_.size(), 0);
@@ -107,12 +107,21 @@ double Pricing::price(ConstMatrixRef Theta, double alpha, Precision precision, C
       scores_[first + static_cast<Index>(j)] = op_.norm().dual(G) / weights_[slab[j]];
       start += length;
     }
-    if (op_.cones() != nullptr) project(slab, first, alpha);
+    if (op_.cones() != nullptr) project(slab, first, level);
   }
   return n_candidates > 0 ? scores_.maxCoeff() : 0.0;
 }
 
-void Pricing::screen(double scale, double radius, double alpha) {
+double Pricing::conjugates(double alpha) const {
+  double sum = 0.0;
+  for (Index j = 0; j < scores_.size(); ++j) {
+    const double weight = weights_[candidates_[j]];
+    sum += op_.penalty(alpha * weight).conjugate(weight * scores_[j]);
+  }
+  return sum;
+}
+
+void Pricing::screen(double scale, double radius, double level) {
   constexpr double kMargin = 1.0 + 1e-5;  // scores may come from float tables
   if (bounds_.size() == 0) {
     bounds_.resize(op_.n_blocks());
@@ -123,7 +132,7 @@ void Pricing::screen(double scale, double radius, double alpha) {
   for (Index j = 0; j < static_cast<Index>(candidates_.size()); ++j) {
     const Index b = candidates_[j];
     const double bound = scale * scores_[j] + radius * bounds_[b] / weights_[b];
-    if (bound * kMargin < alpha) {
+    if (bound * kMargin < level) {
       is_candidate_[b] = 0;
       continue;
     }
@@ -135,13 +144,13 @@ void Pricing::screen(double scale, double radius, double alpha) {
   scores_.conservativeResize(kept);
 }
 
-std::vector<Index> Pricing::violators(double alpha, const std::vector<Index>& except,
+std::vector<Index> Pricing::violators(double level, const std::vector<Index>& except,
                                       Index count) const {
   std::vector<char> excluded(is_candidate_.size(), 0);
   for (const Index b : except) excluded[b] = 1;
   std::vector<Index> found;  // positions in candidates_
   for (Index j = 0; j < scores_.size(); ++j) {
-    if (scores_[j] > alpha && is_bound_[j] == 0 && !excluded[candidates_[j]]) found.push_back(j);
+    if (scores_[j] > level && is_bound_[j] == 0 && !excluded[candidates_[j]]) found.push_back(j);
   }
   count = std::min(count, static_cast<Index>(found.size()));
   // Ties by index: the choice must not depend on the sort.

@@ -68,6 +68,7 @@ void RestrictedProblem::dual_point(Matrix& Theta) {
   Theta = model_.Theta0;
   free.project(Theta);
   loss_.clip(Theta);
+  if (op_.has_ridge()) Theta *= loss_.best_scale(Theta, 1.0);
 }
 
 bool RestrictedProblem::correct_dual_point(const std::vector<Index>& blocks, ConstVectorRef limits,
@@ -88,10 +89,11 @@ double RestrictedProblem::objective(const Loss& loss, ConstMatrixRef F, const Ve
 }
 
 // <F, Theta> is the penalised part's alone, for Theta is orthogonal to the unpenalised columns.
-double RestrictedProblem::gap(const Loss& loss, const Matrix& Theta, double scale) const {
+double RestrictedProblem::gap(const Loss& loss, const Matrix& Theta, double scale,
+                              double conjugates) const {
   if (!free.orthogonal(Theta)) return std::numeric_limits<double>::infinity();
   const Matrix scaled = scale * Theta;
-  double gap = loss.fenchel_gap(model_.F, scaled) + working.penalty(working.coefs);
+  double gap = loss.fenchel_gap(model_.F, scaled) + working.penalty(working.coefs) + conjugates;
   if (free.size() > 0) {
     gap -= (model_.F - free.columns() * free.coefs()).cwiseProduct(scaled).sum();
   } else {
@@ -104,12 +106,15 @@ double RestrictedProblem::restricted_gap(const Loss& loss, Control& control) {
   dual_point(theta_);
   gradients_.resize(working.coefs.size());
   op_.gradients(working.blocks, theta_, precision, control, gradients_.data());
-  double limit = std::numeric_limits<double>::infinity();
+  double limit = std::numeric_limits<double>::infinity(), conjugates = 0.0;
   for (Index j = 0; j < working.size(); ++j) {
+    const BlockPenalty& penalty = working.penalties[j];
     const double norm = op_.restrict(working.blocks[j], working.block(gradients_, j));
-    if (norm > 0.0) limit = std::min(limit, working.alphas[j] / norm);
+    if (norm > 0.0) limit = std::min(limit, penalty.level / norm);
+    conjugates += penalty.conjugate(norm);
   }
-  return gap(loss, theta_, loss.best_scale(theta_, limit));
+  const double scaled = gap(loss, theta_, loss.best_scale(theta_, limit));
+  return op_.has_ridge() ? std::min(scaled, gap(loss, theta_, 1.0, conjugates)) : scaled;
 }
 
 void RestrictedProblem::remember() {
@@ -155,7 +160,7 @@ void RestrictedProblem::restore() {
 }
 
 void RestrictedProblem::minimise_model(double target, Index max_epochs, Control& control) {
-  if (op_.cones() != nullptr && method_ != Method::fista) {
+  if (op_.cones() != nullptr && !op_.has_ridge() && method_ != Method::fista) {
     n_epochs_ += lagrangian_.minimise(working, working.coefs, free, model_, smooth_.quadratic(),
                                       target, control, cone_theta_);
     if (cone_theta_.size() > 0) loss_.clip(cone_theta_);

@@ -75,6 +75,8 @@ Solver::Solver(const Operator& op, const Loss& loss, Vector weights, Matrix free
   require(op.norm().frobenius() || settings_.method == Method::automatic ||
               settings_.method == Method::fista,
           "solver must be 'auto' or 'fista' for norms of blocks other than Frobenius'");
+  require(settings_.method != Method::interior_point || !op.has_ridge(),
+          "solver 'interior_point' is not for the penalty 'elastic'");
   require(
       settings_.method != Method::interior_point || interior_point_applies(),
       "solver 'interior_point' needs the squared loss, one output and at most 8192 samples, got " +
@@ -90,7 +92,8 @@ double Solver::alpha_max(Control& control) {
   }
   Matrix theta;
   restricted_.dual_point(theta);
-  return reference_dual_norm(op_, weights_, theta, settings_.n_threads, control).value;
+  return reference_dual_norm(op_, weights_, theta, settings_.n_threads, control).value /
+         op_.penalty(1.0).level;
 }
 
 void Solver::warm_start(const std::vector<Index>& blocks, const Vector& coefs,
@@ -115,7 +118,7 @@ std::vector<Index> Solver::next_working_set(double alpha) const {
   }
   const Index growth = std::max(op_.cones() != nullptr ? kMinConeGrowth : kMinGrowth,
                                 static_cast<Index>(next.size()));
-  const std::vector<Index> violators = pricing_.violators(alpha, next, growth);
+  const std::vector<Index> violators = pricing_.violators(op_.penalty(alpha).level, next, growth);
   next.insert(next.end(), violators.begin(), violators.end());
   return next;
 }
@@ -125,6 +128,7 @@ std::vector<Index> Solver::next_working_set(double alpha) const {
 bool Solver::correct_dual_point(Run& run, Control& control) {
   const WorkingSet& working = restricted_.working;
   const double alpha = run.solution.alpha;
+  if (op_.has_ridge()) return false;  // whose bounds are of second order as they are
   std::vector<Index> blocks;
   for (Index j = 0; j < working.size(); ++j) {
     if (working.active(j)) blocks.push_back(working.blocks[j]);
@@ -140,8 +144,8 @@ bool Solver::correct_dual_point(Run& run, Control& control) {
 }
 
 bool Solver::interior_point_applies() const {
-  return op_.cones() == nullptr && op_.norm().frobenius() && loss_.n_outputs() == 1 &&
-         loss_.quadratic() && op_.n_samples() <= kMaxSystemSamples;
+  return op_.cones() == nullptr && op_.norm().frobenius() && !op_.has_ridge() &&
+         loss_.n_outputs() == 1 && loss_.quadratic() && op_.n_samples() <= kMaxSystemSamples;
 }
 
 // The interior-point method costs about the same whatever alpha and the conditioning, Newton steps
@@ -224,10 +228,19 @@ bool Solver::converged(Run& run, const Progress& progress, Control& control) {
 // Prices run.theta, which may raise the lower bound.
 Solver::Priced Solver::price(Run& run, double primal, Precision precision, Control& control) {
   const double alpha = run.solution.alpha;
-  const double norm = pricing_.price(run.theta, alpha, precision, control);
+  const double level = op_.penalty(alpha).level;
+  const double norm = pricing_.price(run.theta, level, precision, control);
   Priced priced;
-  priced.scale = loss_.best_scale(run.theta, norm > 0.0 ? alpha / norm : kInfinity);
-  priced.dual = primal - restricted_.gap(run.theta, priced.scale);
+  priced.scale = loss_.best_scale(run.theta, norm > 0.0 ? level / norm : kInfinity);
+  double gap = restricted_.gap(run.theta, priced.scale);
+  if (op_.has_ridge()) {
+    const double unscaled = restricted_.gap(run.theta, 1.0, pricing_.conjugates(alpha));
+    if (unscaled < gap) {
+      gap = unscaled;
+      priced.scale = 1.0;
+    }
+  }
+  priced.dual = primal - gap;
   priced.best = priced.dual >= run.best_dual;
   if (priced.best) {
     run.best_dual = priced.dual;
@@ -282,7 +295,7 @@ void Solver::iterate(Run& run, Control& control) {
 
     if (settings_.screening && priced.best) {
       const double radius = std::sqrt(2.0 * loss_.smoothness() * progress.gap);
-      pricing_.screen(priced.scale, radius, alpha);
+      pricing_.screen(priced.scale, radius, op_.penalty(alpha).level);
     }
     if (interior_point_pays(run, progress)) {
       solve_interior(run, control);

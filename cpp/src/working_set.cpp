@@ -23,12 +23,11 @@ void WorkingSet::reset(const Operator& op, const std::vector<Index>& new_blocks,
 
   WorkingSet next;
   next.n_outputs = n_outputs;
-  next.norm = &op.norm();
   next.blocks = new_blocks;
   next.starts.push_back(0);
   for (const Index b : new_blocks) {
     next.starts.push_back(next.starts.back() + op.block_size(b) * n_outputs);
-    next.alphas.push_back(alpha * weights[b]);
+    next.penalties.push_back(op.penalty(alpha * weights[b]));
   }
   next.coefs = Vector::Zero(next.starts.back());
   for (Index j = 0; j < next.size(); ++j) {

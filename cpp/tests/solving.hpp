@@ -58,8 +58,9 @@ struct Instance {
   }
   double objective(const Solution& solution) const {
     double sum = loss.value(fit(solution));
-    for_each_block(
-        solution, [&](Index b, const Matrix& W) { sum += solution.alpha * weights[b] * W.norm(); });
+    for_each_block(solution, [&](Index b, const Matrix& W) {
+      sum += op.penalty(solution.alpha * weights[b]).value(W);
+    });
     return sum;
   }
 

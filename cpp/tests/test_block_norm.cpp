@@ -152,7 +152,7 @@ TEST_CASE("programs of every norm are solved, and screening drops no block of th
     const auto made = block_norm(kind.first, kind.second);
     const BlockNorm& norm = *made;
     GatedProblem problem("squared", 60, 4, 30, 3, 5);
-    problem.design.set_norm(made);
+    problem.design.set_penalty(made);
     const Instance instance(problem);
     const double alpha = 0.2 * instance.alpha_max();
     Settings settings = with_tol(1e-9);
@@ -170,7 +170,7 @@ TEST_CASE("programs of every norm are solved, and screening drops no block of th
 
 TEST_CASE("methods that rely on the Frobenius norm refuse others") {
   GatedProblem problem("squared", 30, 3, 10, 2, 6);
-  problem.design.set_norm(block_norm("nuclear"));
+  problem.design.set_penalty(block_norm("nuclear"));
   for (const Method method : {Method::bcd, Method::newton, Method::interior_point}) {
     Settings settings;
     settings.method = method;

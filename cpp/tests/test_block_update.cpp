@@ -9,12 +9,13 @@ namespace {
 
 using namespace testing;
 
-// argmin 1/2 <W, H W> - <B, W> + a ||W||, by way of the coordinates in which blocks are solved.
-Matrix solve_block(const Matrix& H, const Matrix& B, double a) {
+// argmin 1/2 <W, (H + ridge I) W> - <B, W> + a ||W||, by way of the coordinates in which blocks are
+// solved.
+Matrix solve_block(const Matrix& H, const Matrix& B, double a, double ridge = 0.0) {
   const BlockSpectrum spectrum = decompose(H);
   REQUIRE(spectrum.exact());
   Matrix Z(B.rows(), B.cols());
-  update_block(spectrum, spectrum.vectors.transpose() * B, a, Z);
+  update_block(spectrum, spectrum.vectors.transpose() * B, a, ridge, Z);
   return spectrum.vectors * Z;
 }
 
@@ -52,17 +53,33 @@ TEST_CASE("blocks of full rank satisfy their optimality conditions") {
   }
 }
 
+TEST_CASE("a ridge is more curvature") {
+  const Matrix tall = random_matrix(12, 6, 21), wide = random_matrix(3, 6, 22);
+  for (const Matrix& A : {tall, wide}) {
+    const Matrix H = A.transpose() * A, B = A.transpose() * random_matrix(A.rows(), 2, 23);
+    for (const double ridge : {1e-6, 0.3, 1e3}) {
+      for (const double share : {1e-3, 0.5, 1.0 - 1e-9}) {
+        const Matrix W = solve_block(H, B, share * B.norm(), ridge);
+        const Matrix curved = H + ridge * Matrix::Identity(6, 6);
+        CHECK_FALSE(W.isZero(0.0));
+        CHECK(kkt_error(curved, B, share * B.norm(), W) <= 1e-12);
+      }
+      CHECK(solve_block(H, B, B.norm() * (1.0 + 1e-12), ridge).isZero(0.0));
+    }
+  }
+}
+
 TEST_CASE("a linear term within the penalty gives exactly zero") {
   const Matrix A = random_matrix(8, 4, 3), H = A.transpose() * A, B = random_matrix(4, 2, 4);
   const BlockSpectrum spectrum = decompose(H);
   Matrix Z = Matrix::Constant(4, 2, 9.0);
-  update_block(spectrum, B, B.norm(), Z);
+  update_block(spectrum, B, B.norm(), 0.0, Z);
   CHECK(Z.isZero(0.0));
   Z.setConstant(9.0);
-  update_block(spectrum, B, 1.5 * B.norm(), Z);
+  update_block(spectrum, B, 1.5 * B.norm(), 0.0, Z);
   CHECK(Z.isZero(0.0));
   Z.setConstant(9.0);
-  update_block(spectrum, Matrix::Zero(4, 2), 0.1, Z);
+  update_block(spectrum, Matrix::Zero(4, 2), 0.1, 0.0, Z);
   CHECK(Z.isZero(0.0));
 }
 
@@ -92,7 +109,7 @@ TEST_CASE("a zero block stays at zero") {
   const BlockSpectrum spectrum = decompose(Matrix::Zero(3, 3));
   CHECK(spectrum.values.isZero(0.0));
   Matrix Z = Matrix::Constant(3, 1, 9.0);
-  update_block(spectrum, Matrix::Zero(3, 1), 0.1, Z);
+  update_block(spectrum, Matrix::Zero(3, 1), 0.1, 0.0, Z);
   CHECK(Z.isZero(0.0));
 }
 
@@ -114,7 +131,7 @@ TEST_CASE("widely scaled curvatures satisfy the conditions row by row") {
       for (const double share : {1e-6, 0.1, 0.999}) {
         const double a = share * B.norm();
         Matrix Z(5, 2);
-        update_block(spectrum, B, a, Z);
+        update_block(spectrum, B, a, 0.0, Z);
         const Vector factors = spectrum.values.array() + a / Z.norm();
         CHECK(relative_error(factors.asDiagonal() * Z, B, B.cwiseAbs()) <= 1e-12);
       }

@@ -24,12 +24,13 @@ class Features final : public CommonFeatures {
 
 struct Case {
   Matrix gram, overlap, units;
-  Vector kappa;
+  Vector kappa, ridge;
 
-  Case(Index d, Index m) : gram(random_gram(d, 1)), overlap(random_gram(m, 2)) {
+  Case(Index d, Index m, double share = 0.0) : gram(random_gram(d, 1)), overlap(random_gram(m, 2)) {
     units = random_matrix(d, m, 3);
     units.colwise().normalize();
     kappa = random_matrix(m, 1, 4).cwiseAbs().array() + 0.1;
+    ridge = share * random_matrix(m, 1, 5).cwiseAbs();
   }
 
   static Matrix random_gram(Index size, int seed) {
@@ -37,14 +38,16 @@ struct Case {
     return A.transpose() * A / static_cast<double>(size);
   }
 
-  // overlap (x) gram + diag(kappa) - sum_j kappa_j u_j u_j^T on columns one after the other.
+  // overlap (x) gram + diag(kappa + ridge) - sum_j kappa_j u_j u_j^T on columns one after the
+  // other.
   Matrix dense() const {
     const Index d = gram.rows(), m = overlap.rows();
     Matrix M(d * m, d * m);
     for (Index p = 0; p < m; ++p) {
       for (Index q = 0; q < m; ++q) M.block(p * d, q * d, d, d) = overlap(p, q) * gram;
       M.block(p * d, p * d, d, d) +=
-          kappa[p] * (Matrix::Identity(d, d) - units.col(p) * units.col(p).transpose());
+          kappa[p] * (Matrix::Identity(d, d) - units.col(p) * units.col(p).transpose()) +
+          ridge[p] * Matrix::Identity(d, d);
     }
     return M;
   }
@@ -56,7 +59,7 @@ struct Case {
     FeatureSpectrum spectrum(&features);
     spectrum.prepare(Vector::Ones(1));
     KroneckerInverse kronecker(n_threads);
-    kronecker.set(spectrum, overlap, kappa, units);
+    kronecker.set(spectrum, overlap, kappa, ridge, units);
     Matrix result = Matrix::Identity(d * m, d * m);
     for (Index k = 0; k < d * m; ++k) {
       kronecker.apply(MatrixMap(result.col(k).data(), d, m));
@@ -81,14 +84,16 @@ TEST_CASE("a symmetric preconditioner within a small factor of the inverse") {
        {std::pair<Index, Index>{4, 10}, {10, 4}, {6, 6}, {5, 1}, {1, 5}, {2, 100}, {100, 2}}) {
     const Index d = size.first, m = size.second;
     CAPTURE(d);
-    const Case random(d, m);
-    const Matrix inverse = random.inverse(kThreads), M = random.dense();
-    CHECK(inverse.isApprox(inverse.transpose(), 1e-4));
-    const Matrix root = Eigen::LLT<Matrix>(M).matrixL();
-    const Eigen::SelfAdjointEigenSolver<Matrix> spectrum(root.transpose() * inverse * root);
-    CHECK(spectrum.eigenvalues().minCoeff() > 0.2);
-    CHECK(spectrum.eigenvalues().maxCoeff() < 5.0);
-    CHECK(random.inverse(2) == inverse);
+    for (const double share : {0.0, 0.5}) {
+      const Case random(d, m, share);
+      const Matrix inverse = random.inverse(kThreads), M = random.dense();
+      CHECK(inverse.isApprox(inverse.transpose(), 1e-4));
+      const Matrix root = Eigen::LLT<Matrix>(M).matrixL();
+      const Eigen::SelfAdjointEigenSolver<Matrix> spectrum(root.transpose() * inverse * root);
+      CHECK(spectrum.eigenvalues().minCoeff() > 0.2);
+      CHECK(spectrum.eigenvalues().maxCoeff() < 5.0);
+      CHECK(random.inverse(2) == inverse);
+    }
   }
 }
 

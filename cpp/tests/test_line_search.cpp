@@ -15,6 +15,8 @@ struct Problem {
   Matrix A = random_matrix(kSamples, 2 * kSize, 1);
   Matrix W = random_matrix(2 * kSize, 1, 2), Y = random_matrix(2 * kSize, 1, 3);
   Vector alphas = Vector::Constant(2, 0.3);
+  std::shared_ptr<const BlockNorm> norm = block_norm("frobenius");
+  double ridge = 0.0;
   QuadraticModel model;
   LineSearch line;
 
@@ -29,7 +31,8 @@ struct Problem {
     model.R = model.h.asDiagonal() * (target - model.F);
     line.clear();
     for (Index j = 0; j < 2; ++j) {
-      line.add(alphas[j], W.col(0).segment(j * kSize, kSize), Y.col(0).segment(j * kSize, kSize));
+      line.add({norm.get(), alphas[j], ridge}, W.col(0).segment(j * kSize, kSize),
+               Y.col(0).segment(j * kSize, kSize));
     }
     line.set_fit(A * Y, model);
   }
@@ -38,17 +41,20 @@ struct Problem {
     const Matrix at = W + t * Y, miss = A * at - target;
     double sum = 0.5 * model.h.dot(miss.col(0).cwiseAbs2());
     for (Index j = 0; j < 2; ++j) sum += alphas[j] * at.middleRows(j * kSize, kSize).norm();
-    return sum;
+    return sum + 0.5 * ridge * at.squaredNorm();
   }
 };
 
 TEST_CASE("change is that of the objective") {
   Problem p;
   const Matrix target = random_matrix(kSamples, 1, 5);
-  p.aim(target);
-  for (const double t : {0.0, 0.3, 1.0, 2.5}) {
-    CHECK(p.line.change(t) ==
-          doctest::Approx(p.objective(target, t) - p.objective(target, 0.0)).epsilon(1e-10));
+  for (const double ridge : {0.0, 0.7}) {
+    p.ridge = ridge;
+    p.aim(target);
+    for (const double t : {0.0, 0.3, 1.0, 2.5}) {
+      CHECK(p.line.change(t) ==
+            doctest::Approx(p.objective(target, t) - p.objective(target, 0.0)).epsilon(1e-10));
+    }
   }
 }
 

@@ -21,11 +21,12 @@ struct BlockSpectrum {
 constexpr Index kExactBlockSize = 192;
 BlockSpectrum decompose(ConstMatrixRef gram);
 
-// The norm of argmin_Z 1/2 <Z, diag(values) Z> - <B, Z> + a ||Z||_F for ||B||_F > a:
-// the root of sum_k ||B_k||^2 / (values_k eta + a)^2 = 1.
-double block_norm(ConstVectorRef values, ConstMatrixRef B, double a);
+// The norm of argmin_Z 1/2 <Z, diag(values + ridge) Z> - <B, Z> + a ||Z||_F for ||B||_F > a:
+// the root of sum_k ||B_k||^2 / ((values_k + ridge) eta + a)^2 = 1.
+double block_norm(ConstVectorRef values, ConstMatrixRef B, double a, double ridge = 0.0);
 
 // Overwrites Z by that minimiser.
-void update_block(const BlockSpectrum& spectrum, ConstMatrixRef B, double a, MatrixRef Z);
+void update_block(const BlockSpectrum& spectrum, ConstMatrixRef B, double a, double ridge,
+                  MatrixRef Z);
 
 }  // namespace cvxnn

@@ -2,6 +2,7 @@
 // uses.
 #pragma once
 
+#include <limits>
 #include <vector>
 
 #include "cvxnn/control.hpp"
@@ -12,20 +13,22 @@
 namespace cvxnn {
 
 struct Certificate {
-  double primal = 0.0;  // L(F) + alpha sum_b weight_b ||W_b||
+  double primal = 0.0;  // L(F) and the penalties of all blocks, alpha times their weights strong
   double dual = 0.0;    // a lower bound of the optimum over all blocks of the operator
   double gap = 0.0;     // primal - dual >= 0
-  Matrix Theta;         // the dual feasible point of that bound
+  Matrix Theta;         // the dual point of that bound; feasible where penalties have no ridge
 };
 
 // The dual norm of the penalty: the largest dual norm of A_b^T Theta over weight_b, over blocks of
 // positive weight.
 struct DualNorm {
   double value = 0.0;
-  Index block = 0;  // of the largest
+  Index block = 0;          // of the largest
+  double conjugates = 0.0;  // the sum of those of the penalties at A_b^T Theta
 };
 DualNorm reference_dual_norm(const Operator& op, ConstVectorRef weights, ConstMatrixRef Theta,
-                             int n_threads, Control& control);
+                             int n_threads, Control& control,
+                             double alpha = std::numeric_limits<double>::infinity());
 
 // The blocks whose dual norm is at least `least`, and their gradients, restricted, one a column.
 // For blocks of one size and one output.

@@ -12,9 +12,9 @@ namespace cvxnn {
 // Where a pattern says little about the features themselves, A_p^T diag(h) A_q is near
 // overlap_pq G with G = X^T diag(h) X, so that the Newton matrix is near
 //   M = K^(1/2) (I + C (x) G) K^(1/2) - sum_j kappa_j u_j u_j^T,  C = K^(-1/2) overlap K^(-1/2),
-// K = diag(kappa). The smaller of C and G is diagonalised; then the larger one is inverted once for
-// each cluster of eigenvalues, which a factor of four may separate: M^-1 loses little by that. The
-// terms of rank one follow by Woodbury's formula. Applied in float.
+// K = diag(kappa + ridge). The smaller of C and G is diagonalised; then the larger one is inverted
+// once for each cluster of eigenvalues, which a factor of four may separate: M^-1 loses little by
+// that. The terms of rank one follow by Woodbury's formula. Applied in float.
 class KroneckerInverse {
  public:
   // Larger sides than this cost more than they save.
@@ -26,7 +26,8 @@ class KroneckerInverse {
   void clear();
 
   // overlap: n_blocks x n_blocks, consumed. units: n_features x n_blocks, columns of norm one.
-  void set(FeatureSpectrum& features, Matrix overlap, ConstVectorRef kappa, ConstMatrixRef units);
+  void set(FeatureSpectrum& features, Matrix overlap, ConstVectorRef kappa, ConstVectorRef ridge,
+           ConstMatrixRef units);
 
   // Overwrites V by M^-1 V; n_features x n_blocks.
   void apply(MatrixRef V);
@@ -47,7 +48,7 @@ class KroneckerInverse {
   void make_clusters(ConstVectorRef values, double largest_other, const Matrix& other,
                      std::map<int, MatrixF>& inverses);
   void apply_clusters(const MatrixF& in, MatrixF& out) const;
-  void set_correction();
+  void set_correction(ConstVectorRef slack);
 
   int n_threads_;
   bool by_features_ = false;  // G is the smaller side

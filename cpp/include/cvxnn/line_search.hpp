@@ -7,14 +7,15 @@
 
 namespace cvxnn {
 
-// slope t + curvature t^2 / 2 + sum_j alphas_j (||W_j + t Y_j|| - ||W_j||): convex in t.
+// slope t + curvature t^2 / 2 + sum_j (p_j(W_j + t Y_j) - p_j(W_j)), p_j their penalties of
+// Frobenius norms: convex in t.
 class LineSearch {
  public:
   // Makes room: nothing below allocates.
   void reserve(Index n_blocks, Index n_samples, Index n_outputs);
 
-  void clear() { n_blocks_ = 0; }
-  void add(double alpha, ConstVectorRef W, ConstVectorRef Y);
+  void clear();
+  void add(const BlockPenalty& penalty, ConstVectorRef W, ConstVectorRef Y);
   // fit: the image of the direction. With `free`, the unpenalised block follows the step.
   void set_fit(const Matrix& fit, const QuadraticModel& model);
   void set_fit(const Matrix& fit, const QuadraticModel& model, Unpenalised& free);
@@ -31,8 +32,9 @@ class LineSearch {
   bool full_step_descends() const;
 
   double slope_ = 0.0, curvature_ = 0.0;
+  double ridge_slope_ = 0.0, ridge_curvature_ = 0.0;
   Index n_blocks_ = 0;
-  Vector alphas_, squares_, inner_, lengths_;  // alphas_j, ||W_j||^2, <W_j, Y_j>, ||Y_j||^2
+  Vector levels_, squares_, inner_, lengths_;  // of p_j, ||W_j||^2, <W_j, Y_j>, ||Y_j||^2
   Matrix projected_;
 };
 

@@ -14,7 +14,7 @@ namespace cvxnn {
 
 // (B^T B + D) y = rhs over the non-zero blocks W_j, as vectors. B = Q diag(h)^(1/2) A, where Q
 // projects the unpenalised block out, and D is the Hessian of the penalty,
-//   D_j = kappa_j (I - u_j u_j^T),  u_j = W_j / ||W_j||,  kappa_j = alphas_j / ||W_j||.
+//   D_j = kappa_j (I - u_j u_j^T) + ridge_j I,  u_j = W_j / ||W_j||,  kappa_j = level_j / ||W_j||.
 // Preconditioned by KroneckerInverse where blocks have common features and one output, and by its
 // diagonal blocks elsewhere. Products run on the operator: nothing of the size of B is formed.
 class NewtonSystem {
@@ -76,8 +76,8 @@ class NewtonSystem {
   Index n_outputs_ = 1;
   std::vector<Index> positions_, blocks_, starts_{0};
   std::vector<const BlockSpectrum*> spectrum_;
-  Vector root_;          // h^(1/2)
-  Vector unit_, kappa_;  // u and kappa of each block
+  Vector root_;                  // h^(1/2)
+  Vector unit_, kappa_, ridge_;  // u, kappa and ridge of each block
   FeatureSpectrum features_;
   KroneckerInverse kronecker_;
   bool by_kronecker_ = false;

@@ -19,24 +19,28 @@ class Pricing {
   void reset();
 
   // The score of a candidate is the dual norm of A_b^T Theta over weight_b; returns the largest. Of
-  // blocks in cones scores may be bounds from above where those are at most alpha, or the largest
-  // score is as large and enough others violate.
-  double price(ConstMatrixRef Theta, double alpha, Precision precision, Control& control);
+  // blocks in cones scores may be bounds from above where those are at most `level`, which is that
+  // of the penalty of a block of weight one, or the largest score is as large and enough others
+  // violate.
+  double price(ConstMatrixRef Theta, double level, Precision precision, Control& control);
+
+  // The sum of the conjugates of the candidates' penalties at A_b^T Theta, of the last Theta.
+  double conjugates(double alpha) const;
 
   // Drops the candidates that are zero at every optimum: the optimal dual point lies within
   // `radius` of scale * Theta, in the metric of 1/omega (gap-safe sphere; Ndiaye et al. 2017, sec.
   // 3).
-  void screen(double scale, double radius, double alpha);
+  void screen(double scale, double radius, double level);
 
   const std::vector<Index>& candidates() const { return candidates_; }
   bool candidate(Index block) const { return is_candidate_[block] != 0; }
 
-  // The `count` candidates of largest score above alpha, worst first, without those in `except` and
+  // The `count` candidates of largest score above level, worst first, without those in `except` and
   // those of which a bound alone is known.
-  std::vector<Index> violators(double alpha, const std::vector<Index>& except, Index count) const;
+  std::vector<Index> violators(double level, const std::vector<Index>& except, Index count) const;
 
  private:
-  void project(const std::vector<Index>& slab, Index first, double alpha);
+  void project(const std::vector<Index>& slab, Index first, double level);
 
   const Operator& op_;
   const Vector& weights_;

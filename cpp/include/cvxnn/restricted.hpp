@@ -19,8 +19,8 @@ namespace cvxnn {
 // interior_point instead where newton turns out to be slow.
 enum class Method { automatic, bcd, fista, newton, interior_point };
 
-// min L(F) + sum_j alphas_j ||W_j|| over the working set and the unpenalised block: block
-// coordinate descent on a quadratic model of the loss, once for the squared loss, else within
+// min L(F) + sum_j p_j(W_j), p_j their penalties, over the working set and the unpenalised block:
+// block coordinate descent on a quadratic model of the loss, once for the squared loss, else within
 // proximal Newton steps with a line search (Lee, Sun and Saunders 2014). A loss with kinks gives
 // way to its envelope, about a centre that follows.
 class RestrictedProblem {
@@ -41,7 +41,8 @@ class RestrictedProblem {
   // Moves to these coefficients if the objective is lower there; the fit is that of where it stays.
   void try_coefs(const Vector& coefs, const Matrix& free_coefs);
 
-  // A dual candidate at the current fit, feasible for the unpenalised block.
+  // A dual candidate at the current fit, feasible for the unpenalised block and, where penalties
+  // have a ridge, in the loss's domain.
   void dual_point(Matrix& Theta);
 
   // Theta, from dual_point(), moves to where the constraints of these blocks nearly hold with
@@ -51,10 +52,13 @@ class RestrictedProblem {
 
   double primal() const { return objective(loss_, model_.F, working.coefs); }
 
-  // L(F) + L*(-s Theta) + <F, s Theta> + ... >= 0, where s Theta is feasible for all blocks: the
-  // gap in a form without cancellation. Theta must come from the functions above. Infinite where it
-  // could not satisfy the unpenalised block and the loss's domain at once.
-  double gap(const Matrix& Theta, double scale) const { return gap(loss_, Theta, scale); }
+  // L(F) + L*(-s Theta) + <F, s Theta> + ... >= 0, where s Theta is feasible for all blocks, or
+  // `conjugates` is the sum of those of the penalties there: the gap in a form without
+  // cancellation. Theta must come from the functions above. Infinite where it could not satisfy the
+  // unpenalised block and the loss's domain at once.
+  double gap(const Matrix& Theta, double scale, double conjugates = 0.0) const {
+    return gap(loss_, Theta, scale, conjugates);
+  }
 
   // Lowers the objective until the gap over the working set is at most `target`, or effort runs
   // out.
@@ -80,7 +84,7 @@ class RestrictedProblem {
   void minimise_model(double target, Index max_epochs, Control& control);
   void minimise_smooth(double target, Control& control);
   double objective(const Loss& loss, ConstMatrixRef F, const Vector& coefs) const;
-  double gap(const Loss& loss, const Matrix& Theta, double scale) const;
+  double gap(const Loss& loss, const Matrix& Theta, double scale, double conjugates = 0.0) const;
   double restricted_gap(const Loss& loss, Control& control);
   bool line_search();
   void remember();

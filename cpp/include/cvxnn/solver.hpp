@@ -35,7 +35,8 @@ struct Solution {
   std::vector<Progress> trace;
 };
 
-// min L(F) + alpha sum_b weight_b ||W_b||_F,  F = sum_b A_b W_b + A_0 W_0.
+// min L(F) + alpha sum_b weight_b p(W_b),  F = sum_b A_b W_b + A_0 W_0, p the norm of the
+// operator's blocks or its mean with a ridge.
 class Solver {
  public:
   // weights: one a block, >= 0; a block of weight zero joins A_0, after the columns `free`.
@@ -56,7 +57,7 @@ class Solver {
  private:
   struct Run;  // the state of one solve
   struct Priced {
-    double scale, dual;  // of theta to where it is dual feasible, and the lower bound there
+    double scale, dual;  // of theta to where the lower bound holds, and that bound
     bool best;           // so far
   };
 

@@ -10,11 +10,10 @@ namespace cvxnn {
 
 struct WorkingSet {
   std::vector<Index> blocks;
-  std::vector<Index> starts;   // of each block in coefs, and one past the end
-  std::vector<double> alphas;  // alpha times the weight of each block
-  Vector coefs;                // blocks one after the other, block_size x n_outputs each
+  std::vector<Index> starts;  // of each block in coefs, and one past the end
+  std::vector<BlockPenalty> penalties;
+  Vector coefs;  // blocks one after the other, block_size x n_outputs each
   Index n_outputs = 1;
-  const BlockNorm* norm = nullptr;  // that of the operator, since the last reset
 
   Index size() const { return static_cast<Index>(blocks.size()); }
   Index rows(Index j) const { return (starts[j + 1] - starts[j]) / n_outputs; }
@@ -34,13 +33,14 @@ struct WorkingSet {
   bool active(Index j) const { return !block(coefs, j).isZero(0.0); }
   Index n_active() const;
 
-  // alphas_j ||W_j||, and their sum.
+  // Of one block, and their sum.
   double penalty(const Vector& values, Index j) const {
-    return alphas[j] * norm->value(block(values, j));
+    return penalties[j].value(block(values, j));
   }
   double penalty(const Vector& values) const;
 
-  // Coefficients of blocks that stay are kept, those of new blocks start at zero.
+  // Coefficients of blocks that stay are kept, those of new blocks start at zero. Penalties are
+  // the operator's, at alpha times the weight of each block.
   void reset(const Operator& op, const std::vector<Index>& new_blocks, ConstVectorRef weights,
              double alpha);
 };

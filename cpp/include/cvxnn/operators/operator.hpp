@@ -7,8 +7,9 @@
 #include <vector>
 
 #include "cvxnn/activation_cones.hpp"
-#include "cvxnn/block_norm.hpp"
+#include "cvxnn/block_penalty.hpp"
 #include "cvxnn/control.hpp"
+#include "cvxnn/errors.hpp"
 #include "cvxnn/types.hpp"
 
 namespace cvxnn {
@@ -55,7 +56,22 @@ class Operator {
 
   // What the penalty measures blocks by. In cones it is the Frobenius norm.
   const BlockNorm& norm() const { return *norm_; }
-  void set_norm(std::shared_ptr<const BlockNorm> norm) { norm_ = std::move(norm); }
+
+  // The penalty of a block at a strength, alpha times its weight: (1 - l2_ratio) of that is the
+  // norm's, l2_ratio the ridge's.
+  BlockPenalty penalty(double strength) const {
+    return {norm_.get(), (1.0 - l2_ratio_) * strength, l2_ratio_ * strength};
+  }
+  bool has_ridge() const { return l2_ratio_ > 0.0; }
+
+  // A ridge takes the Frobenius norm.
+  void set_penalty(std::shared_ptr<const BlockNorm> norm, double l2_ratio = 0.0) {
+    require(l2_ratio >= 0.0 && l2_ratio < 1.0,
+            "l2_ratio must be in [0, 1), got " + std::to_string(l2_ratio));
+    require(l2_ratio == 0.0 || norm->frobenius(), "l2_ratio is for the Frobenius norm alone");
+    norm_ = std::move(norm);
+    l2_ratio_ = l2_ratio;
+  }
 
   // Overwrites G by its projection on what block may be. Returns its dual norm, that is of a
   // gradient: the largest <G, W> over what block may be with norm at most one. May run
@@ -112,6 +128,7 @@ class Operator {
 
  private:
   std::shared_ptr<const BlockNorm> norm_ = block_norm("frobenius");
+  double l2_ratio_ = 0.0;
 };
 
 }  // namespace cvxnn
