@@ -35,7 +35,9 @@ void Pricing::reset() {
 
 // ||G|| bounds the score of a block in a cone. From the largest bound down, bounds give way to
 // scores. One that is not among the largest may stay a bound too: no solve takes up more at once.
+// With a ridge the conjugates want them all.
 void Pricing::project(const std::vector<Index>& slab, Index first, double level) {
+  const bool some_do = !op_.has_ridge();
   std::vector<Index> order, starts;
   std::vector<double> best;  // a heap of the kViolators largest scores, the least of them first
   Index start = 0;
@@ -51,9 +53,9 @@ void Pricing::project(const std::vector<Index>& slab, Index first, double level)
   });
   const Index count = static_cast<Index>(order.size());
   for (Index k = 0; k < count; k += kProjections) {
-    if (n_violators_ >= kViolators && scores_[first + order[k]] <= largest_) return;
+    if (some_do && n_violators_ >= kViolators && scores_[first + order[k]] <= largest_) return;
     const Index some = std::min(kProjections, count - k);
-    const bool enough = static_cast<Index>(best.size()) == kViolators;
+    const bool enough = some_do && static_cast<Index>(best.size()) == kViolators;
     const double least = std::max(kSharp * level, enough ? best.front() : 0.0);
     double work = 0.0;  // of one product with the walls of each
     for (Index task = 0; task < some; ++task) {

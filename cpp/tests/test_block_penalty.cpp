@@ -157,26 +157,31 @@ TEST_CASE("screening and threads change nothing, nor does a path") {
   }
 }
 
+// With the larger share more blocks are non-zero than pricing would else project.
 TEST_CASE("blocks in cones") {
-  const DataMatrix<double> x = random_data<double>(60, 4, 10),
-                           gates = random_data<double>(4, 15, 11);
-  Patterns patterns(60, 15);
+  const DataMatrix<double> x = random_data<double>(60, 4, 10);
+  const DataMatrix<double> gates = random_data<double>(4, 300, 11);
+  Patterns patterns(60, 300);
   pack_patterns(map(x), map(gates), Vector(), kThreads, patterns.words().data());
   for (const std::string& name : loss_names()) {
-    CAPTURE(name);
     const auto loss = random_loss(name, 60, 1, 12);
-    SignedDesign design(std::make_unique<MaskedDesign<double>>(map(x), patterns.view(), kThreads),
-                        ActivationCones(map(x), patterns.view()));
-    design.set_penalty(block_norm("frobenius"), 0.4);
-    const Instance instance(design, *loss, intercept(60));
-    const double largest = instance.alpha_max();
-    CHECK(instance.solve(largest * (1.0 + 1e-6), with_tol(1e-9)).blocks.empty());
-    const Solution solution = instance.solve(0.1 * largest, with(Method::automatic, 1e-8));
-    CHECK(solution.status == Status::optimal);
-    CHECK(solution.certificate.primal ==
-          doctest::Approx(instance.objective(solution)).epsilon(1e-12));
-    const Solution other = instance.solve(0.1 * largest, with(Method::fista, 1e-8));
-    CHECK(other.certificate.primal == doctest::Approx(solution.certificate.primal).epsilon(2e-8));
+    for (const double l2_ratio : {0.2, 0.95}) {
+      CAPTURE(name);
+      CAPTURE(l2_ratio);
+      SignedDesign design(std::make_unique<MaskedDesign<double>>(map(x), patterns.view(), kThreads),
+                          ActivationCones(map(x), patterns.view()));
+      design.set_penalty(block_norm("frobenius"), l2_ratio);
+      const Instance instance(design, *loss, intercept(60));
+      const double largest = instance.alpha_max();
+      CHECK(instance.solve(largest * (1.0 + 1e-6), with_tol(1e-9)).blocks.empty());
+      const Solution solution = instance.solve(0.1 * largest, with(Method::automatic, 1e-8));
+      CHECK(solution.status == Status::optimal);
+      CHECK(instance.objective(solution) ==
+            doctest::Approx(solution.certificate.primal).epsilon(1e-12));
+      const Solution other = instance.solve(0.1 * largest, with(Method::fista, 1e-8));
+      CHECK(other.certificate.primal == doctest::Approx(solution.certificate.primal).epsilon(2e-8));
+      if (l2_ratio > 0.9 && name == "squared") CHECK(solution.blocks.size() > 64);
+    }
   }
 }
 

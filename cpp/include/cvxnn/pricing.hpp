@@ -20,8 +20,8 @@ class Pricing {
 
   // The score of a candidate is the dual norm of A_b^T Theta over weight_b; returns the largest. Of
   // blocks in cones scores may be bounds from above where those are at most `level`, which is that
-  // of the penalty of a block of weight one, or the largest score is as large and enough others
-  // violate.
+  // of the penalty of a block of weight one, or without a ridge the largest score is as large and
+  // enough others violate.
   double price(ConstMatrixRef Theta, double level, Precision precision, Control& control);
 
   // The sum of the conjugates of the candidates' penalties at A_b^T Theta, of the last Theta.
