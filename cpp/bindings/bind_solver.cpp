@@ -25,6 +25,7 @@ struct Objective {
   Matrix free;
   std::string norm;
   double l1_ratio;
+  double l2_ratio;
   Index block_rows;
 };
 
@@ -75,7 +76,8 @@ Control make_control(double time_limit, const py::object& callback) {
 }
 
 std::unique_ptr<Operator> measured(std::unique_ptr<Operator> design, const Objective& objective) {
-  design->set_penalty(block_norm(objective.norm, objective.l1_ratio, objective.block_rows));
+  design->set_penalty(block_norm(objective.norm, objective.l1_ratio, objective.block_rows),
+                      objective.l2_ratio);
   return design;
 }
 
@@ -199,39 +201,41 @@ std::unique_ptr<Operator> pooled_relu(const CArray<T>& x, const PooledCones<T>& 
 
 template <class Samples, class Description, class Make>
 void bind_design(py::module_& m, const std::string& suffix, const char* description, Make make) {
-  m.def(("solve_" + suffix).c_str(),
-        [make](const Samples& x, const Description& blocks, Matrix y, Vector omega,
-               std::string loss, double delta, Vector weights, Matrix free, std::string norm,
-               double l1_ratio, Index block_rows, const std::vector<double>& alphas, double tol,
-               Index max_iter, bool screening, const std::string& solver, int n_threads,
-               double time_limit, const py::object& callback, const Init& init) {
-          const Settings settings{tol, max_iter, screening, method(solver), n_threads};
-          return run_path(
-              make(x, blocks, n_threads),
-              Objective{std::move(y), std::move(omega), std::move(loss), delta, std::move(weights),
-                        std::move(free), std::move(norm), l1_ratio, block_rows},
-              settings, alphas, init, time_limit, callback);
-        },
-        py::arg("x").noconvert(), py::arg(description), py::arg("y"), py::arg("omega"),
-        py::kw_only(), py::arg("loss"), py::arg("delta"), py::arg("weights"), py::arg("free"),
-        py::arg("norm"), py::arg("l1_ratio"), py::arg("block_rows"), py::arg("alphas"),
-        py::arg("tol"), py::arg("max_iter"), py::arg("screening"), py::arg("solver"),
-        py::arg("n_threads"), py::arg("time_limit"), py::arg("callback"), py::arg("init"));
+  m.def(
+      ("solve_" + suffix).c_str(),
+      [make](const Samples& x, const Description& blocks, Matrix y, Vector omega, std::string loss,
+             double delta, Vector weights, Matrix free, std::string norm, double l1_ratio,
+             double l2_ratio, Index block_rows, const std::vector<double>& alphas, double tol,
+             Index max_iter, bool screening, const std::string& solver, int n_threads,
+             double time_limit, const py::object& callback, const Init& init) {
+        const Settings settings{tol, max_iter, screening, method(solver), n_threads};
+        return run_path(
+            make(x, blocks, n_threads),
+            Objective{std::move(y), std::move(omega), std::move(loss), delta, std::move(weights),
+                      std::move(free), std::move(norm), l1_ratio, l2_ratio, block_rows},
+            settings, alphas, init, time_limit, callback);
+      },
+      py::arg("x").noconvert(), py::arg(description), py::arg("y"), py::arg("omega"), py::kw_only(),
+      py::arg("loss"), py::arg("delta"), py::arg("weights"), py::arg("free"), py::arg("norm"),
+      py::arg("l1_ratio"), py::arg("l2_ratio"), py::arg("block_rows"), py::arg("alphas"),
+      py::arg("tol"), py::arg("max_iter"), py::arg("screening"), py::arg("solver"),
+      py::arg("n_threads"), py::arg("time_limit"), py::arg("callback"), py::arg("init"));
   m.def(("alpha_max_" + suffix).c_str(),
         [make](const Samples& x, const Description& blocks, Matrix y, Vector omega,
                std::string loss, double delta, Vector weights, Matrix free, std::string norm,
-               double l1_ratio, Index block_rows, int n_threads) {
+               double l1_ratio, double l2_ratio, Index block_rows, int n_threads) {
           Settings settings;
           settings.n_threads = n_threads;
           return run_alpha_max(
               make(x, blocks, n_threads),
               Objective{std::move(y), std::move(omega), std::move(loss), delta, std::move(weights),
-                        std::move(free), std::move(norm), l1_ratio, block_rows},
+                        std::move(free), std::move(norm), l1_ratio, l2_ratio, block_rows},
               settings);
         },
         py::arg("x").noconvert(), py::arg(description), py::arg("y"), py::arg("omega"),
         py::kw_only(), py::arg("loss"), py::arg("delta"), py::arg("weights"), py::arg("free"),
-        py::arg("norm"), py::arg("l1_ratio"), py::arg("block_rows"), py::arg("n_threads"));
+        py::arg("norm"), py::arg("l1_ratio"), py::arg("l2_ratio"), py::arg("block_rows"),
+        py::arg("n_threads"));
 }
 
 template <class T, class Description, class Make>

@@ -95,6 +95,8 @@ def adaptive_program(
         raise ValueError(f"patterns='adaptive' needs activation='relu', got {activation!r}")
     if weights is not None:
         raise ValueError("weights belong to given patterns, not to patterns='adaptive'")
+    if options.get("penalty") == "elastic":
+        raise ValueError("penalty='elastic' needs given patterns, got patterns='adaptive'")
     refuse_sparse(X, "X", " for patterns='adaptive'")
     n_starts = check_count(n_starts, "n_starts")
     problem = make_problem(X, y, 1, weights=None, **options)

@@ -27,12 +27,13 @@ from cvxnn._validation import (
     refuse_sparse,
 )
 from cvxnn.losses import Huber, Loss, resolve_loss
-from cvxnn.results import SPARSE_PENALTIES, IterationInfo
+from cvxnn.results import SPARSE_PENALTIES, WEIGHT_DECAYS, IterationInfo
 
 Callback = Callable[[IterationInfo], bool | None]
 
-PENALTIES = ("group", "nuclear", "columns", *SPARSE_PENALTIES)
+PENALTIES = (*WEIGHT_DECAYS, *SPARSE_PENALTIES, "elastic")
 L1_RATIO = 0.5
+L2_RATIO = 0.5
 _ROUNDING = 1e-9  # of the largest margin: by how much blocks may leave their cones
 
 _log = logging.getLogger("cvxnn")
@@ -42,8 +43,8 @@ _log = logging.getLogger("cvxnn")
 class Problem:
     """Checked data, loss, weights and free columns: intercept first, then skip connection.
 
-    Targets have a column an output; penalty is one of `PENALTIES`, l1_ratio is of ``sparse_group``.
-    The penalty ``nuclear`` takes a block for a matrix of block_rows rows, 0 for those it has.
+    Targets have a column an output. l1_ratio is of the penalty ``sparse_group``, l2_ratio of
+    ``elastic``; ``nuclear`` takes a block for a matrix of block_rows rows, 0 for those it has.
     """
 
     data: Samples
@@ -55,6 +56,7 @@ class Problem:
     skip_connection: bool
     penalty: str = "group"
     l1_ratio: float = L1_RATIO
+    l2_ratio: float = L2_RATIO
     block_rows: int = 0
 
     @property
@@ -68,7 +70,7 @@ class Problem:
         if self.penalty == "sparse_group":
             return "sparse_group" if self.l1_ratio > 0.0 else "frobenius"
         column = self.n_outputs == 1 and self.block_rows == 0
-        frobenius = self.penalty in ("group", "feature") or column
+        frobenius = self.penalty in ("group", "feature", "elastic") or column
         return "frobenius" if frobenius else self.penalty
 
     def arguments(self) -> dict[str, Any]:
@@ -85,6 +87,7 @@ class Problem:
             "free": np.asfortranarray(free),
             "norm": self._norm,
             "l1_ratio": self.l1_ratio,
+            "l2_ratio": self.l2_ratio if self.penalty == "elastic" else 0.0,
             "block_rows": self.block_rows,
         }
 
@@ -114,6 +117,7 @@ def make_problem(
     skip_connection: bool = False,
     penalty: str = "group",
     l1_ratio: float = L1_RATIO,
+    l2_ratio: float = L2_RATIO,
     several: bool = False,
     block_rows: int = 0,
 ) -> Problem:
@@ -141,6 +145,7 @@ def make_problem(
         skip_connection=bool(skip_connection),
         penalty=penalty,
         l1_ratio=check_share(l1_ratio, "l1_ratio"),
+        l2_ratio=check_share(l2_ratio, "l2_ratio"),
         block_rows=block_rows,
     )
 

@@ -154,6 +154,7 @@ class PatternProgram:
             activation=self.activation,
             penalty=problem.penalty,
             l1_ratio=problem.l1_ratio,
+            l2_ratio=problem.l2_ratio,
         )
 
     def in_cones(self, result: SolveResult) -> bool:

@@ -6,7 +6,7 @@ from numpy.typing import ArrayLike
 
 from cvxnn._adaptive import AdaptiveProgram, adaptive_program
 from cvxnn._paths import path_alphas
-from cvxnn._problem import L1_RATIO, Callback
+from cvxnn._problem import L1_RATIO, L2_RATIO, Callback
 from cvxnn._programs import PatternProgram, pattern_program
 from cvxnn._validation import check_choice, check_positive
 from cvxnn.arrangements import PatternSet, RandomState, enumerate_patterns
@@ -27,6 +27,7 @@ def alpha_max(
     skip_connection: bool = False,
     penalty: str = "group",
     l1_ratio: float = L1_RATIO,
+    l2_ratio: float = L2_RATIO,
     n_threads: int | None = None,
     n_starts: int = 100,
     random_state: RandomState = 0,
@@ -37,7 +38,7 @@ def alpha_max(
     ----------
     X, y, patterns, activation, loss, sample_weight, weights
         As for `solve`.
-    fit_intercept, skip_connection, penalty, l1_ratio
+    fit_intercept, skip_connection, penalty, l1_ratio, l2_ratio
         As for `solve`.
     n_threads : int or None, default=None
         Threads; None is OpenMP's setting.
@@ -49,6 +50,7 @@ def alpha_max(
     float
         ``max_p ||X.T @ D_p @ theta|| / weights[p]`` at the dual point ``theta`` of the
         unpenalised fit; for ``relu`` of the projections of ``+-X.T @ D_p @ theta`` on the cones.
+        For ``elastic`` divided by ``1 - l2_ratio``, for other penalties their dual norm.
 
     Raises
     ------
@@ -82,6 +84,7 @@ def alpha_max(
         skip_connection=skip_connection,
         penalty=penalty,
         l1_ratio=l1_ratio,
+        l2_ratio=l2_ratio,
     )
     return program.alpha_max(n_threads)
 
@@ -126,6 +129,7 @@ def solve(
     skip_connection: bool = False,
     penalty: str = "group",
     l1_ratio: float = L1_RATIO,
+    l2_ratio: float = L2_RATIO,
     tol: float = 1e-4,
     max_iter: int = 1000,
     time_limit: float | None = None,
@@ -179,16 +183,20 @@ def solve(
         Add an unpenalised output intercept.
     skip_connection : bool, default=False
         Add an unpenalised linear connection from the features to the output.
-    penalty : {'group', 'nuclear', 'columns', 'sparse_group', 'feature'}, default='group'
+    penalty : {'group', 'nuclear', 'columns', 'sparse_group', 'feature', 'elastic'}, default='group'
         Norm of a block of several outputs: the Frobenius norm; the sum of its singular values,
         which is the weight decay of a network whose neurons each feed all outputs; the sum of the
         norms of its columns, that of one whose neurons each feed one output. With ``relu`` the
         neurons of ``nuclear`` are generated: see `SolveResult.exact`. ``sparse_group``, for
         ``gated_relu``: ``(1 - l1_ratio) * ||W_p|| + l1_ratio * abs(W_p).sum()``, zeros in blocks.
         ``feature``, for ``gated_relu``: instead of patterns, the norm of each feature's weights in
-        all of them, ``||W[:, j]||``; it selects features.
+        all of them, ``||W[:, j]||``; it selects features. ``elastic``, for given patterns:
+        ``(1 - l2_ratio) * ||W_p|| + l2_ratio / 2 * ||W_p||**2``, the elastic net of groups: one
+        solution, in which patterns that are alike share their weights.
     l1_ratio : float, default=0.5
         Share of the entries in ``sparse_group``, at least 0 and below 1; else without effect.
+    l2_ratio : float, default=0.5
+        Share of the squares in ``elastic``, at least 0 and below 1; else without effect.
     tol : float, default=1e-4
         Relative duality gap at which to stop.
     max_iter : int, default=1000
@@ -272,6 +280,7 @@ def solve(
         skip_connection=skip_connection,
         penalty=penalty,
         l1_ratio=l1_ratio,
+        l2_ratio=l2_ratio,
     )
     results = program.solve(
         [check_positive(alpha, "alpha")],
@@ -305,6 +314,7 @@ def solve_path(
     skip_connection: bool = False,
     penalty: str = "group",
     l1_ratio: float = L1_RATIO,
+    l2_ratio: float = L2_RATIO,
     tol: float = 1e-4,
     max_iter: int = 1000,
     time_limit: float | None = None,
@@ -322,7 +332,7 @@ def solve_path(
     ----------
     X, y, patterns, activation, loss, sample_weight, weights
         As for `solve`.
-    fit_intercept, skip_connection, penalty, l1_ratio
+    fit_intercept, skip_connection, penalty, l1_ratio, l2_ratio
         As for `solve`.
     n_alphas : int, default=100
         Length of the path.
@@ -380,6 +390,7 @@ def solve_path(
         skip_connection=skip_connection,
         penalty=penalty,
         l1_ratio=l1_ratio,
+        l2_ratio=l2_ratio,
     )
     results = program.solve(
         path_alphas(lambda: program.alpha_max(n_threads), n_alphas, eps, alphas),

@@ -14,6 +14,8 @@ from cvxnn.network import Network
 
 _RANK = 1e-12  # relative size of a singular value that counts
 _LARGEST = 0.99  # of the largest: equal but for rounding, as the outputs of two classes are
+# Norms of a block, for one output the same one, and weight decay of neurons.
+WEIGHT_DECAYS = ("group", "nuclear", "columns")
 # They make zeros inside blocks, and even for one output are no weight decay of neurons.
 SPARSE_PENALTIES = ("sparse_group", "feature")
 
@@ -141,10 +143,10 @@ class SolveResult(Certified):
     activation : str
         ``gated_relu`` or ``relu``.
     penalty : str
-        ``group``, ``nuclear`` or ``columns``, the same for one output; ``sparse_group`` or
-        ``feature``.
-    l1_ratio : float
-        Share of the entries in ``sparse_group``.
+        ``group``, ``nuclear`` or ``columns``, the same for one output; ``sparse_group``,
+        ``feature`` or ``elastic``.
+    l1_ratio, l2_ratio : float
+        Share of the entries in ``sparse_group``, and of the squares in ``elastic``.
     """
 
     active_set: NDArray[np.int64]
@@ -157,6 +159,7 @@ class SolveResult(Certified):
     activation: str
     penalty: str = "group"
     l1_ratio: float = 0.0
+    l2_ratio: float = 0.0
 
     @property
     def active_features(self) -> NDArray[np.int64]:
@@ -182,7 +185,7 @@ class SolveResult(Certified):
         For ``relu`` blocks have rank one, and hidden weights are in the pattern's cone.
         For ``"columns"`` each column becomes a neuron, and weight decay is the penalty. So it does
         for ``"sparse_group"`` and ``"feature"``, to keep their zeros; their penalties are no weight
-        decay.
+        decay. Nor is ``"elastic"``, of which blocks become the neurons of ``"group"``.
 
         Returns
         -------
@@ -329,7 +332,7 @@ def check_one_output(result: SolveResult) -> None:
         raise TypeError(f"result must be a SolveResult, got {type(result).__name__}")
     if result.blocks.ndim != 2:
         raise ValueError(f"result must have one output, got {result.blocks.shape[2]}")
-    if result.penalty in SPARSE_PENALTIES:
+    if result.penalty not in WEIGHT_DECAYS:
         raise ValueError(f"result must have penalty 'group', got {result.penalty!r}")
 
 

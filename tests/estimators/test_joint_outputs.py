@@ -51,7 +51,9 @@ def test_hinge(blobs, n_classes):
     assert not hasattr(model, "predict_proba")
 
 
-@pytest.mark.parametrize("penalty", ["group", "nuclear", "columns", "sparse_group", "feature"])
+@pytest.mark.parametrize(
+    "penalty", ["group", "nuclear", "columns", "sparse_group", "feature", "elastic"]
+)
 def test_targets_at_once(penalty):
     rng = np.random.default_rng(0)
     X = rng.standard_normal((80, 3))
@@ -112,6 +114,30 @@ def test_sparse_penalties_select_features(penalty):
     assert several.fit(X, y > y.mean()).score(X, y > y.mean()) > 0.8
 
 
+def test_the_elastic_penalty_reaches_every_estimator():
+    rng = np.random.default_rng(5)
+    X = rng.standard_normal((150, 6))
+    y = np.abs(X[:, 0]) + 0.5 * X[:, 2]
+    options = {"penalty": "elastic", "l2_ratio": 0.8, "n_patterns": 60, "random_state": 0}
+    model = cvxnn.ReLURegressor(alpha=0.1, **options).fit(X, y)
+    assert model.status_ == "optimal"
+    less = clone(model).set_params(l2_ratio=0.1).fit(X, y)
+    assert len(less.gates_.T) < len(model.gates_.T)  # of the neurons
+    chosen = cvxnn.ReLURegressorCV(n_alphas=4, eps=0.1, cv=3, **options).fit(X, y)
+    assert chosen.get_params()["l2_ratio"] == 0.8
+    assert chosen.score(X, y) > 0.5
+    classifier = cvxnn.ReLUClassifier(alpha=0.02, **options).fit(X, y > y.mean())
+    assert classifier.score(X, y > y.mean()) > 0.8
+    several = cvxnn.ReLUClassifierCV(n_alphas=4, eps=0.1, cv=3, **options)
+    assert several.fit(X, y > y.mean()).score(X, y > y.mean()) > 0.8
+    for placement in ("before", "after"):
+        normalised = clone(model).set_params(alpha=0.02, batch_norm=placement).fit(X, y)
+        assert normalised.status_ == "optimal"
+        assert normalised.score(X, y) > 0.8
+    with pytest.raises(ValueError, match=r"^penalty must be one of .*, got 'elastic'"):
+        cvxnn.ConvReLURegressor(penalty="elastic").fit(X.reshape(-1, 2, 3), y)
+
+
 def test_cross_validation(blobs):
     X, y = blobs
     model = cvxnn.ReLUClassifierCV(
@@ -133,6 +159,8 @@ def test_cross_validation(blobs):
         (cvxnn.ReLURegressor(loss="softmax"), "^loss must be one of"),
         (cvxnn.ReLUClassifier(penalty="feature", activation="relu"), "^penalty .*'nuclear'"),
         (cvxnn.ReLUClassifier(l1_ratio=1.0), r"^l1_ratio must be in \[0, 1\), got 1"),
+        (cvxnn.ReLUClassifier(l2_ratio=1.0), r"^l2_ratio must be in \[0, 1\), got 1"),
+        (cvxnn.ReLUClassifier(penalty="elastic", activation="relu"), "^penalty .*'nuclear'"),
     ],
 )
 def test_bad_parameters(blobs, model, message):

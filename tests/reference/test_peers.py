@@ -72,6 +72,7 @@ NORMS = {
     "nuclear": lambda w: cp.normNuc(w),
     "columns": lambda w: cp.sum(cp.norm(w, 2, axis=0)),
     "sparse_group": lambda w: 0.3 * cp.norm(w, "fro") + 0.7 * cp.sum(cp.abs(w)),
+    "elastic": lambda w: 0.6 * cp.norm(w, "fro") + 0.2 * cp.sum_squares(w),
 }
 
 
@@ -83,6 +84,7 @@ def test_several_outputs_against_interior_point(penalty, loss):
     if loss == "softmax":
         Y = np.eye(3)[Y.argmax(axis=1)]
     options = {"loss": loss, "penalty": penalty, "l1_ratio": 0.7, "fit_intercept": True}
+    options["l2_ratio"] = 0.4
     alpha = 0.1 * cvxnn.alpha_max(X, Y, patterns, **options)
     result = cvxnn.solve(X, Y, patterns, alpha=alpha, tol=1e-8, **options)
     coefs = [cp.Variable((4, 3)) for _ in range(patterns.n_patterns)]
@@ -113,6 +115,33 @@ def test_sparse_group_penalty_against_interior_point(loss):
         s * (0.6 * cp.norm(w, 2) + 0.4 * cp.norm(w, 1)) for s, w in zip(weights, coefs, strict=True)
     )
     problem = cp.Problem(cp.Minimize(cp.sum(LOSSES[loss](fit, y)) / 40 + alpha * penalty))
+    problem.solve(solver="CLARABEL")
+    assert result.gap_rel <= 1e-8
+    assert result.primal == pytest.approx(problem.value, rel=1e-6)
+    assert result.dual <= problem.value * (1 + 1e-7)
+
+
+@pytest.mark.parametrize("activation", ["gated_relu", "relu"])
+@pytest.mark.parametrize("l2_ratio", [0.1, 0.8])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_elastic_penalty_against_interior_point(loss, l2_ratio, activation):
+    X, y, patterns, rng = small_problem(loss, seed=9)
+    weights = rng.uniform(0.5, 2.0, patterns.n_patterns)
+    options = {"loss": loss, "penalty": "elastic", "l2_ratio": l2_ratio, "weights": weights}
+    options |= {"activation": activation, "fit_intercept": True}
+    alpha = 0.1 * cvxnn.alpha_max(X, y, patterns, **options)
+    result = cvxnn.solve(X, y, patterns, alpha=alpha, tol=1e-8, **options)
+    fit, penalty, constraints = cp.Variable(), 0, []
+    for mask, weight in zip(patterns.to_dense().T, weights, strict=True):
+        for sign in (1, -1) if activation == "relu" else (1,):
+            w = cp.Variable(4)
+            if activation == "relu":
+                constraints.append((2 * mask[:, None] - 1.0) * X @ w >= 0)
+            fit = fit + sign * (mask[:, None] * X) @ w
+            square = cp.sum_squares(w) / 2
+            penalty += weight * ((1 - l2_ratio) * cp.norm(w, 2) + l2_ratio * square)
+    objective = cp.sum(LOSSES[loss](fit, y)) / 40 + alpha * penalty
+    problem = cp.Problem(cp.Minimize(objective), constraints)
     problem.solve(solver="CLARABEL")
     assert result.gap_rel <= 1e-8
     assert result.primal == pytest.approx(problem.value, rel=1e-6)

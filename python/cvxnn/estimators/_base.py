@@ -73,6 +73,7 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Certified
         loss: str | Huber,
         penalty: str | None,
         l1_ratio: float,
+        l2_ratio: float,
         patterns: str,
         n_patterns: int | Sequence[int],
         gates: Gates,
@@ -103,6 +104,7 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Certified
             verbose=verbose,
         )
         self.l1_ratio = l1_ratio
+        self.l2_ratio = l2_ratio
         self.patterns = patterns
         self.batch_norm = batch_norm
         self.bn_rank = bn_rank
@@ -124,6 +126,7 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Certified
         if self.penalty is not None:
             check_choice(self.penalty, "penalty", PENALTIES)
         check_share(self.l1_ratio, "l1_ratio")
+        check_share(self.l2_ratio, "l2_ratio")
         self._check_batch_norm()
         if self._joint and self.activation == "relu":
             check_choice(self._penalty, "penalty (for activation='relu')", ("nuclear",))
@@ -289,6 +292,7 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Certified
             "fit_intercept": self.fit_intercept,
             "penalty": self._penalty,
             "l1_ratio": self.l1_ratio,
+            "l2_ratio": self.l2_ratio,
         }
         if patterns is not None and self._placement == "after":
             relu = self.activation == "relu"

@@ -2,7 +2,7 @@
 
 from numpy.typing import ArrayLike
 
-from cvxnn._problem import L1_RATIO, Callback
+from cvxnn._problem import L1_RATIO, L2_RATIO, Callback
 from cvxnn._validation import check_positive
 from cvxnn.arrangements import RandomState
 from cvxnn.estimators._base import Gates, ReLUEstimator
@@ -29,11 +29,14 @@ class ReLURegressor(RegressorTargets, ReLUEstimator):
         for ``relu`` those that column generation finds to matter (see `solve`).
     loss : {'squared', 'huber'} or Huber, default='squared'
         Loss, on standardised targets if ``standardize``.
-    penalty : {'group', 'nuclear', 'columns', 'sparse_group', 'feature'} or None, default=None
+    penalty : {'group', 'nuclear', 'columns', 'sparse_group', 'feature', 'elastic'} or None, \
+default=None
         None fits a network for each target. The others fit one network to all targets, by that
         penalty of `solve`, slower: for ``relu`` ``nuclear`` alone.
     l1_ratio : float, default=0.5
         Share of the entries in ``penalty="sparse_group"``, at least 0 and below 1.
+    l2_ratio : float, default=0.5
+        Share of the squares in ``penalty="elastic"``, at least 0 and below 1.
     n_patterns : int, default=500
         Number of gates to sample, for ``patterns="sample"``; distinct patterns may be fewer.
     gates : {'feature_sparse', 'gaussian', 'quantile', 'convolutional'}, callable, array-like or \
@@ -137,6 +140,7 @@ None, default=None
         loss: str | Huber = "squared",
         penalty: str | None = None,
         l1_ratio: float = L1_RATIO,
+        l2_ratio: float = L2_RATIO,
         patterns: str = "sample",
         n_patterns: int = 500,
         gates: Gates = None,
@@ -157,6 +161,7 @@ None, default=None
             loss=loss,
             penalty=penalty,
             l1_ratio=l1_ratio,
+            l2_ratio=l2_ratio,
             patterns=patterns,
             n_patterns=n_patterns,
             gates=gates,

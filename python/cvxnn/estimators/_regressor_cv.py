@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from numpy.typing import ArrayLike
 
-from cvxnn._problem import L1_RATIO
+from cvxnn._problem import L1_RATIO, L2_RATIO
 from cvxnn.arrangements import RandomState
 from cvxnn.estimators._base import Gates, ReLUEstimator
 from cvxnn.estimators._cross_validation import CrossValidatedRegressor, Scoring, Splitter
@@ -47,7 +47,7 @@ class ReLURegressorCV(CrossValidatedRegressor, ReLURegressor):
         As for `ReLURegressor`; or several numbers, for ``patterns="sample"`` without an
         array of gates: the pair of alpha and number is chosen. Fewer patterns are those of the
         first gates of one sample, and all numbers have the same alphas.
-    activation, loss, penalty, l1_ratio, patterns, gates, fit_intercept, standardize
+    activation, loss, penalty, l1_ratio, l2_ratio, patterns, gates, fit_intercept, standardize
         As for `ReLURegressor`.
     batch_norm, bn_rank
         As for `ReLURegressor`; directions are those of the training part of a fold.
@@ -115,6 +115,7 @@ class ReLURegressorCV(CrossValidatedRegressor, ReLURegressor):
         loss: str | Huber = "squared",
         penalty: str | None = None,
         l1_ratio: float = L1_RATIO,
+        l2_ratio: float = L2_RATIO,
         patterns: str = "sample",
         n_patterns: int | Sequence[int] = 500,
         gates: Gates = None,
@@ -141,6 +142,7 @@ class ReLURegressorCV(CrossValidatedRegressor, ReLURegressor):
             loss=loss,
             penalty=penalty,
             l1_ratio=l1_ratio,
+            l2_ratio=l2_ratio,
             patterns=patterns,
             n_patterns=n_patterns,
             gates=gates,
