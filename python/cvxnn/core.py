@@ -213,7 +213,7 @@ def solve(
         block updates and Newton steps on the non-zero blocks. ``interior_point``: over all
         patterns at once, by factorisations of an n_samples x n_samples matrix, in about as many
         steps whatever ``alpha`` and the conditioning; for the squared loss and at most 8192
-        samples. ``auto`` takes ``newton``, and changes to ``interior_point`` where that has
+        samples, and not for ``elastic``. ``auto`` takes ``newton``, and changes to ``interior_point`` where that has
         become the cheaper one by its operation counts. For ``relu`` there are ``fista``, with
         projections on the cones, and ``auto``: an augmented Lagrangian method over a working set.
     n_starts : int, default=100
@@ -252,7 +252,8 @@ def solve(
     ICML, equation 5; Z. Qin, K. Scheinberg, D. Goldfarb (2013), Efficient block-coordinate descent
     algorithms for the group lasso, Math. Prog. Comp. 5, section 2; A. Sahiner, T. Ergen, J. Pauly,
     M. Pilanci (2021), Vector-output ReLU neural network problems are copositive programs, ICLR;
-    N. Simon, J. Friedman, T. Hastie, R. Tibshirani (2013), A sparse-group lasso, JCGS 22.
+    N. Simon, J. Friedman, T. Hastie, R. Tibshirani (2013), A sparse-group lasso, JCGS 22; H. Zou,
+    T. Hastie (2005), Regularization and variable selection via the elastic net, JRSS B 67.
 
     Examples
     --------

@@ -72,7 +72,7 @@ CPP_LAYERS = [
     ["sparse_rows"],
     ["threads", "control", "aligned", "cost_model", "power_iteration", "cone_scaling"],
     ["block_norm"],
-    ["cone_projection"],
+    ["cone_projection", "block_penalty"],
     ["patterns", "loss", "block_update", "unpenalised", "cholesky"],
     ["separable_loss", "softmax"],
     ["make_loss"],
