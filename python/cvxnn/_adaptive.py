@@ -11,10 +11,11 @@ from numpy.typing import ArrayLike
 from cvxnn._ext import core
 from cvxnn._local_training import train_neurons
 from cvxnn._problem import Problem, make_problem
-from cvxnn._programs import PatternProgram
+from cvxnn._programs import PatternProgram, pattern_program
 from cvxnn._threads import effective_threads
 from cvxnn._validation import (
     Float,
+    check_choice,
     check_count,
     check_positive,
     check_time_limit,
@@ -25,6 +26,7 @@ from cvxnn.arrangements import (
     RandomState,
     activation_patterns,
     concatenate_patterns,
+    enumerate_patterns,
     generator,
 )
 from cvxnn.results import SolveResult
@@ -77,6 +79,33 @@ def find_violations(
         directions=np.hstack([best for _, best, _ in found])[:, order],
         gates=np.hstack([inside for _, _, inside in found])[:, order],
     )
+
+
+def program_over(
+    X: ArrayLike,
+    y: ArrayLike,
+    patterns: PatternSet | str,
+    activation: str,
+    *,
+    n_starts: int,
+    random_state: RandomState,
+    n_threads: int | None,
+    **options: Any,
+) -> "PatternProgram | AdaptiveProgram":
+    """Check the arguments of a program over given patterns, over all, or over those that matter."""
+    if isinstance(patterns, str):
+        if check_choice(patterns, "patterns", ("exact", "adaptive")) == "adaptive":
+            return adaptive_program(
+                X,
+                y,
+                activation,
+                n_starts=n_starts,
+                random_state=random_state,
+                n_threads=n_threads,
+                **options,
+            )
+        patterns = enumerate_patterns(X, n_threads=n_threads)
+    return pattern_program(X, y, patterns, activation, **options)
 
 
 def adaptive_program(

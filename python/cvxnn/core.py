@@ -1,15 +1,12 @@
 """Convex programs over activation patterns: alpha_max, solve, solve_path."""
 
-from typing import Any
-
 from numpy.typing import ArrayLike
 
-from cvxnn._adaptive import AdaptiveProgram, adaptive_program
+from cvxnn._adaptive import program_over
 from cvxnn._paths import path_alphas
 from cvxnn._problem import L1_RATIO, L2_RATIO, Callback
-from cvxnn._programs import PatternProgram, pattern_program
-from cvxnn._validation import check_choice, check_positive
-from cvxnn.arrangements import PatternSet, RandomState, enumerate_patterns
+from cvxnn._validation import check_positive
+from cvxnn.arrangements import PatternSet, RandomState
 from cvxnn.losses import Huber
 from cvxnn.results import PathResult, SolveResult, warn_unless_optimal
 
@@ -69,7 +66,7 @@ def alpha_max(
     >>> cvxnn.alpha_max(X, [3.0, 1.0], patterns)
     1.5
     """
-    program = _program(
+    program = program_over(
         X,
         y,
         patterns,
@@ -87,32 +84,6 @@ def alpha_max(
         l2_ratio=l2_ratio,
     )
     return program.alpha_max(n_threads)
-
-
-def _program(
-    X: ArrayLike,
-    y: ArrayLike,
-    patterns: PatternSet | str,
-    activation: str,
-    *,
-    n_starts: int,
-    random_state: RandomState,
-    n_threads: int | None,
-    **options: Any,
-) -> PatternProgram | AdaptiveProgram:
-    if isinstance(patterns, str):
-        if check_choice(patterns, "patterns", ("exact", "adaptive")) == "adaptive":
-            return adaptive_program(
-                X,
-                y,
-                activation,
-                n_starts=n_starts,
-                random_state=random_state,
-                n_threads=n_threads,
-                **options,
-            )
-        patterns = enumerate_patterns(X, n_threads=n_threads)
-    return pattern_program(X, y, patterns, activation, **options)
 
 
 def solve(
@@ -179,10 +150,9 @@ def solve(
     weights : array-like of shape (n_patterns,) or None, default=None
         Non-negative penalty weights; None is one. A pattern of weight zero is not penalised; there
         are none for ``relu``. For ``penalty="feature"`` positive, of shape (n_features,).
-    fit_intercept : bool, default=False
-        Add an unpenalised output intercept.
-    skip_connection : bool, default=False
-        Add an unpenalised linear connection from the features to the output.
+    fit_intercept, skip_connection : bool, default=False
+        Add an output intercept, and a linear connection from the features to the output, that are
+        not penalised.
     penalty : {'group', 'nuclear', 'columns', 'sparse_group', 'feature', 'elastic'}, default='group'
         Norm of a block of several outputs: the Frobenius norm; the sum of its singular values,
         which is the weight decay of a network whose neurons each feed all outputs; the sum of the
@@ -190,13 +160,11 @@ def solve(
         neurons of ``nuclear`` are generated: see `SolveResult.exact`. ``sparse_group``, for
         ``gated_relu``: ``(1 - l1_ratio) * ||W_p|| + l1_ratio * abs(W_p).sum()``, zeros in blocks.
         ``feature``, for ``gated_relu``: instead of patterns, the norm of each feature's weights in
-        all of them, ``||W[:, j]||``; it selects features. ``elastic``, for given patterns:
-        ``(1 - l2_ratio) * ||W_p|| + l2_ratio / 2 * ||W_p||**2``, the elastic net of groups: one
-        solution, in which patterns that are alike share their weights.
-    l1_ratio : float, default=0.5
-        Share of the entries in ``sparse_group``, at least 0 and below 1; else without effect.
-    l2_ratio : float, default=0.5
-        Share of the squares in ``elastic``, at least 0 and below 1; else without effect.
+        all of them, ``||W[:, j]||``; it selects features. ``elastic``, over given patterns:
+        ``(1 - l2_ratio) * ||W_p|| + l2_ratio / 2 * ||W_p||**2``; alike patterns share weights.
+    l1_ratio, l2_ratio : float, default=0.5
+        Shares of the entries in ``sparse_group`` and of the squares in ``elastic``, at least 0 and
+        below 1; without effect on other penalties.
     tol : float, default=1e-4
         Relative duality gap at which to stop.
     max_iter : int, default=1000
@@ -213,9 +181,9 @@ def solve(
         block updates and Newton steps on the non-zero blocks. ``interior_point``: over all
         patterns at once, by factorisations of an n_samples x n_samples matrix, in about as many
         steps whatever ``alpha`` and the conditioning; for the squared loss and at most 8192
-        samples, and not for ``elastic``. ``auto`` takes ``newton``, and changes to ``interior_point`` where that has
-        become the cheaper one by its operation counts. For ``relu`` there are ``fista``, with
-        projections on the cones, and ``auto``: an augmented Lagrangian method over a working set.
+        samples, not for ``elastic``. ``auto`` takes ``newton``, and changes to ``interior_point``
+        where that has become the cheaper one by its operation counts. For ``relu`` there are
+        ``fista``, with projections on the cones, and ``auto``: an augmented Lagrangian method.
     n_starts : int, default=100
         Random starts of a round of ``patterns="adaptive"``, beside the neurons found so far; up to
         four times as many walks where gradients from these find little.
@@ -266,7 +234,7 @@ def solve(
     >>> result.status, result.gap_rel <= 1e-6
     ('optimal', True)
     """
-    program = _program(
+    program = program_over(
         X,
         y,
         patterns,
@@ -376,7 +344,7 @@ def solve_path(
     >>> len(path), path[0].n_active
     (10, 0)
     """
-    program = _program(
+    program = program_over(
         X,
         y,
         patterns,
