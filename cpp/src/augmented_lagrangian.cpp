@@ -40,11 +40,13 @@ void AugmentedLagrangian::set_model(const WorkingSet& working, const Vector& W,
   }
   project_out(free_, tau_);
   inverses_.resize(W.size());
+  ridges_.resize(working.size());
   std::unordered_map<Index, std::unique_ptr<Cone>> kept;
   cone_.resize(static_cast<std::size_t>(working.size()));
   for (Index j = 0; j < working.size(); ++j) {
-    inverses_.segment(working.starts[j], working.rows(j))
-        .setConstant(1.0 / working.penalties[j].level);
+    const BlockPenalty& penalty = working.penalties[j];
+    inverses_.segment(working.starts[j], working.rows(j)).setConstant(1.0 / penalty.level);
+    ridges_[j] = penalty.ridge / (penalty.level * penalty.level);
     std::unique_ptr<Cone>& cone = kept[working.blocks[j]];
     const auto found = cones_.find(working.blocks[j]);
     if (found != cones_.end()) {
@@ -89,7 +91,7 @@ void AugmentedLagrangian::shrink(const WorkingSet& working, Index j, Point& poin
   }
   point.norms[j] = norm > 1.0 ? norm : 0.0;
   if (norm > 1.0) {
-    u *= sigma_ * (1.0 - 1.0 / norm);
+    u *= sigma_ * (1.0 - 1.0 / norm) / (1.0 + sigma_ * ridges_[j]);
   } else {
     u.setZero();
   }
@@ -107,15 +109,21 @@ void AugmentedLagrangian::evaluate(const WorkingSet& working, Point& point) {
   std::vector<Index> blocks;
   Vector coefs(y_.size());
   Index size = 0;
-  double penalty = 0.0, slack = 1.0, squares = 0.0;
+  double penalties = 0.0, slack = 1.0, squares = 0.0, conjugates = 0.0;
   for (Index j = 0; j < m; ++j) {
     const auto u = working.entries(point.u, j);
-    // B_j^T theta less its projection on what is dual feasible is (u_j - y_j) / sigma.
-    slack = std::max(slack, 1.0 + (u - working.entries(y_, j)).norm() / sigma_);
+    // B_j^T theta is (u_j - y_j) / sigma away from a subgradient of p_j at u_j, whose projection
+    // has the norm 1 + ridge_j ||u_j|| at most; the conjugate has a slope of u_j there, and a
+    // curvature of at most 1 / ridge_j.
+    const double norm = u.norm(), away = (u - working.entries(y_, j)).norm() / sigma_;
+    const double penalty = norm + 0.5 * ridges_[j] * norm * norm;
+    slack = std::max(slack, 1.0 + ridges_[j] * norm + away);
+    if (op_.has_ridge()) {
+      conjugates += working.entries(point.z, j).dot(u) - penalty + 0.5 * away * (away / ridges_[j]);
+    }
     if (point.norms[j] == 0.0) continue;
-    const double norm = u.norm();
-    penalty += norm;
-    squares += norm * norm;
+    penalties += penalty;
+    squares += (1.0 + sigma_ * ridges_[j]) * norm * norm;
     blocks.push_back(working.blocks[j]);
     coefs.segment(size, u.size()) = u * inverses_[working.starts[j]];
     size += u.size();
@@ -125,9 +133,14 @@ void AugmentedLagrangian::evaluate(const WorkingSet& working, Point& point) {
   point.gradient = point.theta - tau_ + F;
   const double along = tau_.dot(point.theta), length = point.theta.squaredNorm();
   point.psi = 0.5 * length - along + 0.5 * squares / sigma_;
-  point.primal = 0.5 * (tau_ - F).squaredNorm() + penalty;
+  point.primal = 0.5 * (tau_ - F).squaredNorm() + penalties;
   point.scale = length > 0.0 ? std::max(0.0, std::min(1.0 / slack, along / length)) : 0.0;
   point.dual = point.scale * (along - 0.5 * point.scale * length);
+  const double unscaled = along - 0.5 * length - conjugates;
+  if (op_.has_ridge() && unscaled > point.dual) {
+    point.scale = 1.0;
+    point.dual = unscaled;
+  }
   point.move = (point.u - y_).norm();
 }
 
@@ -144,7 +157,7 @@ void AugmentedLagrangian::keep_better() {
 
 // With w the unit vector along the projection v of a block, the prox has the derivative
 // Q (a^2 I + (1 - a^2) w w^T) Q^T, a^2 = 1 - 1 / ||v||, Q a basis of the span of v's face. Its
-// root: Q (a I + (1 - a) w w^T).
+// root: Q (a I + (1 - a) w w^T). A ridge divides it by the root of 1 + sigma ridge.
 void AugmentedLagrangian::set_faces(const WorkingSet& working) {
   std::vector<Index> active;
   face_blocks_.clear();
@@ -166,7 +179,7 @@ void AugmentedLagrangian::set_faces(const WorkingSet& working) {
     const Vector along = root.transpose() * unit;
     root *= a;
     root.noalias() += (1.0 - a) * unit * along.transpose();
-    root *= inverses_[working.starts[j]];
+    root *= inverses_[working.starts[j]] / std::sqrt(1.0 + sigma_ * ridges_[j]);
   });
 }
 

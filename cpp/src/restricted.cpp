@@ -67,6 +67,11 @@ void RestrictedProblem::dual_point(Matrix& Theta) {
   set_model();
   Theta = model_.Theta0;
   free.project(Theta);
+  into_domain(Theta);
+}
+
+// As far as scaling does not: that waits for the blocks' limit where there is one.
+void RestrictedProblem::into_domain(Matrix& Theta) const {
   loss_.clip(Theta);
   if (op_.has_ridge()) Theta *= loss_.best_scale(Theta, 1.0);
 }
@@ -160,10 +165,10 @@ void RestrictedProblem::restore() {
 }
 
 void RestrictedProblem::minimise_model(double target, Index max_epochs, Control& control) {
-  if (op_.cones() != nullptr && !op_.has_ridge() && method_ != Method::fista) {
+  if (op_.cones() != nullptr && method_ != Method::fista) {
     n_epochs_ += lagrangian_.minimise(working, working.coefs, free, model_, smooth_.quadratic(),
                                       target, control, cone_theta_);
-    if (cone_theta_.size() > 0) loss_.clip(cone_theta_);
+    if (cone_theta_.size() > 0) into_domain(cone_theta_);
     return;
   }
   if (method_ == Method::fista || begins_with_fista(target)) {

@@ -165,7 +165,7 @@ TEST_CASE("blocks in cones") {
   pack_patterns(map(x), map(gates), Vector(), kThreads, patterns.words().data());
   for (const std::string& name : loss_names()) {
     const auto loss = random_loss(name, 60, 1, 12);
-    for (const double l2_ratio : {0.2, 0.95}) {
+    for (const double l2_ratio : {1e-6, 0.2, 0.95}) {
       CAPTURE(name);
       CAPTURE(l2_ratio);
       SignedDesign design(std::make_unique<MaskedDesign<double>>(map(x), patterns.view(), kThreads),

@@ -17,12 +17,13 @@
 namespace cvxnn {
 
 // On the dual (Li, Sun and Toh 2018, for the lasso) of
-//   min 1/2 ||tau - sum_j B_j y_j||^2 + sum_j p(y_j),  p the norm over the cone of block j,
-//   B_j = P h^(1/2) A_j / alphas_j,  P the projection that eliminates the unpenalised block.
+//   min 1/2 ||tau - sum_j B_j y_j||^2 + sum_j p_j(y_j),  p_j(y) = ||y|| + ridge_j / 2 ||y||^2 over
+//   the cone of block j,  B_j = P h^(1/2) A_j / level_j,  P the projection that eliminates the
+//   unpenalised block.
 // The multipliers of the dual are the coefficients y. For given y and sigma, Newton's method finds
 // the theta that minimises
-//   psi(theta) = 1/2 ||theta||^2 - <tau, theta> + ||u||^2 / (2 sigma),
-//   u_j = prox_{sigma p}(y_j + sigma B_j^T theta): project on the cone, then shrink;
+//   psi(theta) = 1/2 ||theta||^2 - <tau, theta> + sum_j (1 + sigma ridge_j) ||u_j||^2 / (2 sigma),
+//   u_j = prox_{sigma p_j}(y_j + sigma B_j^T theta): project on the cone, then shrink;
 // then y becomes u. The derivative of the prox lives on the face of the cone that the projection
 // is on, so that a step costs what the faces of the non-zero blocks have dimensions, mostly few.
 class AugmentedLagrangian {
@@ -52,7 +53,7 @@ class AugmentedLagrangian {
     Vector gradient;  // of psi
     double psi, primal, dual;  // objectives of u and of theta made feasible
     double move;               // ||u - y||
-    double scale;              // that makes theta feasible and the dual objective largest
+    double scale;              // that makes the dual objective largest; without ridges feasible
   };
 
   void set_model(const WorkingSet& working, const Vector& W, const Unpenalised& free,
@@ -80,7 +81,8 @@ class AugmentedLagrangian {
 
   Vector root_;      // h^(1/2)
   Matrix free_;      // orthonormal, spans the unpenalised block in the metric of h
-  Vector inverses_;  // 1 / alphas, of each coefficient
+  Vector inverses_;  // 1 / level, of each coefficient
+  Vector ridges_;    // of each block
   Vector tau_, y_;
   double sigma_ = 0.0;  // the last call's too: 0 before the first
   Point now_, trial_;
@@ -89,7 +91,7 @@ class AugmentedLagrangian {
   double target_, settled_;  // gaps that are small enough, one of them of the decrease
   std::unordered_map<Index, std::unique_ptr<Cone>> cones_;  // of blocks of the working set
   std::vector<Cone*> cone_;                                 // in its order
-  // Of the blocks that are not zero: a square root of the derivative of the prox, over alphas.
+  // Of the blocks that are not zero: a square root of the derivative of the prox, over levels.
   std::vector<Index> face_blocks_;
   std::vector<Matrix> face_roots_;
 };
