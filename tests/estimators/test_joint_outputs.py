@@ -134,6 +134,12 @@ def test_the_elastic_penalty_reaches_every_estimator():
         normalised = clone(model).set_params(alpha=0.02, batch_norm=placement).fit(X, y)
         assert normalised.status_ == "optimal"
         assert normalised.score(X, y) > 0.8
+    Y = np.column_stack([y, -y])
+    both = clone(model).set_params(alpha=0.02, activation="relu").fit(X, Y)
+    alone = clone(both).fit(X, y)
+    assert both.status_ == "optimal"
+    assert both.objective_ == pytest.approx(2 * alone.objective_, rel=1e-3)
+    np.testing.assert_allclose(both.predict(X), np.column_stack([alone.predict(X)] * 2) * [1, -1])
     with pytest.raises(ValueError, match=r"^penalty must be one of .*, got 'elastic'"):
         cvxnn.ConvReLURegressor(penalty="elastic").fit(X.reshape(-1, 2, 3), y)
 
@@ -160,7 +166,14 @@ def test_cross_validation(blobs):
         (cvxnn.ReLUClassifier(penalty="feature", activation="relu"), "^penalty .*'nuclear'"),
         (cvxnn.ReLUClassifier(l1_ratio=1.0), r"^l1_ratio must be in \[0, 1\), got 1"),
         (cvxnn.ReLUClassifier(l2_ratio=1.0), r"^l2_ratio must be in \[0, 1\), got 1"),
-        (cvxnn.ReLUClassifier(penalty="elastic", activation="relu"), "^penalty .*'nuclear'"),
+        (
+            cvxnn.ReLUClassifier(penalty="elastic", activation="relu", loss="softmax"),
+            "^penalty .*'nuclear'",
+        ),
+        (
+            cvxnn.ReLUClassifier(penalty="elastic", activation="relu", patterns="adaptive"),
+            "^penalty='elastic' needs patterns='sample' or 'exact', got 'adaptive'",
+        ),
     ],
 )
 def test_bad_parameters(blobs, model, message):

@@ -128,6 +128,8 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Certified
         check_share(self.l1_ratio, "l1_ratio")
         check_share(self.l2_ratio, "l2_ratio")
         self._check_batch_norm()
+        if self.penalty == "elastic" and self.patterns == "adaptive":
+            raise ValueError("penalty='elastic' needs patterns='sample' or 'exact', got 'adaptive'")
         if self._joint and self.activation == "relu":
             check_choice(self._penalty, "penalty (for activation='relu')", ("nuclear",))
             if self.patterns == "adaptive":
@@ -154,6 +156,15 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Certified
             raise ValueError(
                 "batch_norm='after' needs patterns='sample' or 'exact', got 'adaptive'"
             )
+
+    @property
+    def _joint(self) -> bool:
+        """Whether all outputs are fitted at once.
+
+        The elastic penalty of ReLU networks is for one output, and then fits one after the other.
+        """
+        alone = self.activation == "relu" and self.penalty == "elastic" and self.loss != "softmax"
+        return super()._joint and not alone
 
     @property
     def _placement(self) -> str | None:

@@ -33,7 +33,7 @@ class ReLUClassifier(ClassifierTargets, ReLUEstimator):
 default=None
         None fits a network for each class, and for the softmax loss is ``group``, with ``relu``
         ``nuclear``. The others fit one network to all classes, by that penalty of `solve`, slower:
-        for ``relu`` ``nuclear`` alone.
+        for ``relu`` ``nuclear`` alone, and ``elastic``, which fits a network for each class.
     l1_ratio : float, default=0.5
         Share of the entries in ``penalty="sparse_group"``, at least 0 and below 1.
     l2_ratio : float, default=0.5

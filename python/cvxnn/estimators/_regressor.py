@@ -32,7 +32,8 @@ class ReLURegressor(RegressorTargets, ReLUEstimator):
     penalty : {'group', 'nuclear', 'columns', 'sparse_group', 'feature', 'elastic'} or None, \
 default=None
         None fits a network for each target. The others fit one network to all targets, by that
-        penalty of `solve`, slower: for ``relu`` ``nuclear`` alone.
+        penalty of `solve`, slower: for ``relu`` ``nuclear`` alone, and ``elastic``, which fits a
+        network for each target.
     l1_ratio : float, default=0.5
         Share of the entries in ``penalty="sparse_group"``, at least 0 and below 1.
     l2_ratio : float, default=0.5
