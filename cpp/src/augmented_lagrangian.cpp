@@ -46,7 +46,7 @@ void AugmentedLagrangian::set_model(const WorkingSet& working, const Vector& W,
   for (Index j = 0; j < working.size(); ++j) {
     const BlockPenalty& penalty = working.penalties[j];
     inverses_.segment(working.starts[j], working.rows(j)).setConstant(1.0 / penalty.level);
-    ridges_[j] = penalty.ridge / (penalty.level * penalty.level);
+    ridges_[j] = penalty.ridge / penalty.level / penalty.level;
     std::unique_ptr<Cone>& cone = kept[working.blocks[j]];
     const auto found = cones_.find(working.blocks[j]);
     if (found != cones_.end()) {

@@ -68,7 +68,10 @@ def objective(problem, result):
         parts.append(masks[:, p] * (X @ w))
         sizes.append(masks[:, p] * (np.abs(X) @ np.abs(w)))
     omega = options.get("sample_weight", np.ones(len(y)))
-    norms = np.linalg.norm(result.blocks, axis=1) * result.weights[result.active_set]
+    norms = np.linalg.norm(result.blocks, axis=1)
+    if result.penalty == "elastic":
+        norms = (1 - result.l2_ratio) * norms + result.l2_ratio / 2 * norms**2
+    norms *= result.weights[result.active_set]
     values = loss_values(loss, np.sum(parts, axis=0), y)
     primal = omega @ values / omega.sum() + alpha * norms.sum()
     # The losses are 1-smooth: a fit off by rho moves a value L by rho sqrt(2 L) + rho^2 / 2.
@@ -121,9 +124,7 @@ def solve(problem, **settings):
         return cvxnn.solve(X, y, patterns, alpha=alpha, **options, **settings)
 
 
-@settings(max_examples=1000, deadline=None, derandomize=True)
-@given(problem=problems(), stop=st.sampled_from((1, 2, 3, 50)))
-def test_gap_is_a_true_bound(problem, stop):
+def check_bounds(problem, stop):
     loose = solve(problem, tol=1e-3, max_iter=stop)
     tight = solve(problem, tol=1e-11, max_iter=200)
     for result in (loose, tight):
@@ -138,6 +139,23 @@ def test_gap_is_a_true_bound(problem, stop):
     assert loose.dual <= optimum + slack
     assert loose.primal - optimum <= loose.gap + slack
     assert tight.dual <= loose.primal + slack
+
+
+@settings(max_examples=1000, deadline=None, derandomize=True)
+@given(problem=problems(), stop=st.sampled_from((1, 2, 3, 50)))
+def test_gap_is_a_true_bound(problem, stop):
+    check_bounds(problem, stop)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(
+    problem=problems(),
+    stop=st.sampled_from((1, 2, 3, 50)),
+    l2_ratio=st.sampled_from((1e-9, 0.01, 0.5, 0.999)),
+)
+def test_gap_of_the_elastic_penalty_is_a_true_bound(problem, stop, l2_ratio):
+    *rest, options = problem
+    check_bounds((*rest, {**options, "penalty": "elastic", "l2_ratio": l2_ratio}), stop)
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
