@@ -70,7 +70,7 @@ void RestrictedProblem::dual_point(Matrix& Theta) {
   into_domain(Theta);
 }
 
-// As far as scaling does not: that waits for the blocks' limit where there is one.
+// Without a ridge the scaling that makes Theta feasible for blocks does the rest.
 void RestrictedProblem::into_domain(Matrix& Theta) const {
   loss_.clip(Theta);
   if (op_.has_ridge()) Theta *= loss_.best_scale(Theta, 1.0);
