@@ -33,8 +33,7 @@ void DualCorrection::set_units(const std::vector<Index>& blocks, ConstVectorRef 
   slack_ = limits;
   for (std::size_t j = 0; j < blocks.size(); ++j) {
     auto unit = units_.segment(starts_[j], starts_[j + 1] - starts_[j]);
-    const Index b = blocks[j];
-    const double norm = op_.restrict(b, MatrixMap(unit.data(), op_.block_size(b), Theta.cols()));
+    const double norm = unit.norm();
     slack_[static_cast<Index>(j)] -= norm;
     if (norm > 0.0) unit /= norm;
   }

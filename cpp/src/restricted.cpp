@@ -80,7 +80,7 @@ bool RestrictedProblem::correct_dual_point(const std::vector<Index>& blocks, Con
                                            Control& control, Matrix& Theta) {
   Index n_coefs = 0;
   for (const Index b : blocks) n_coefs += op_.block_size(b) * working.n_outputs;
-  if (!op_.norm().frobenius() ||
+  if (op_.cones() != nullptr || !op_.norm().frobenius() ||
       !correction_.pays(static_cast<Index>(blocks.size()), n_coefs, working.n_outputs)) {
     return false;
   }

@@ -18,6 +18,7 @@ constexpr Index kMinConeGrowth = 40;      // where systems grow with the non-zer
 constexpr Index kPatience = 8;            // iterations without progress before a solve has stalled
 constexpr Index kFloatPatience = 1;       // and before float products are blamed
 constexpr double kRestrictedShare = 0.3;  // of the gap: what a restricted problem is solved to
+constexpr double kUncorrected = 1e3;      // times tol: what the gap without corrections may be
 
 // `free` and the blocks of weight zero, side by side.
 Matrix unpenalised_columns(const Operator& op, ConstVectorRef weights, const Matrix& free) {
@@ -202,7 +203,8 @@ bool Solver::converged(Run& run, const Progress& progress, Control& control) {
   run.lowest_primal = std::min(run.lowest_primal, progress.primal);
   run.lowest_gap = std::min(run.lowest_gap, progress.gap);
   const bool idle = run.idle >= kPatience;
-  if (progress.gap > run.tol * progress.primal && !idle) {
+  const double own_gap = (progress.primal - run.uncorrected) / kUncorrected;
+  if (!(std::max(progress.gap, own_gap) <= run.tol * progress.primal) && !idle) {
     if (run.idle >= kFloatPatience) use_accurate_products(run);
     return false;
   }

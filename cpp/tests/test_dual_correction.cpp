@@ -1,7 +1,6 @@
 #include <Eigen/Dense>
 
 #include "cvxnn/dual_correction.hpp"
-#include "cvxnn/operators/signed.hpp"
 #include "fixtures.hpp"
 #include "solving.hpp"
 
@@ -101,41 +100,6 @@ TEST_CASE("what violations are left is of second order") {
       before = left;
     }
   });
-}
-
-TEST_CASE("in cones projections take the place of gradients") {
-  constexpr Index n = 60, d = 4, n_patterns = 3;
-  const auto x = random_data<double>(n, d, 1);
-  const auto gates = random_data<double>(d, n_patterns, 2);
-  Patterns patterns(n, n_patterns);
-  pack_patterns(map(x), map(gates), Vector(), kThreads, patterns.words().data());
-  const SignedDesign design(std::make_unique<MaskedDesign<double>>(map(x), patterns.view(), 1),
-                            ActivationCones(map(x), patterns.view()));
-  const Vector h = Vector::Constant(n, 1.0 / n);
-  Unpenalised free(Matrix(n, 0), 1);
-  free.set_curvature(h);
-  // One sign of each pattern, the other one's projections may be zero.
-  std::vector<Index> blocks;
-  Matrix theta = random_matrix(n, 1, 3) / n;
-  const auto norm = [&](Index b, const Matrix& Theta) {
-    Matrix G(d, 1);
-    design.gradient(b, Theta, G);
-    return design.restrict(b, G);
-  };
-  for (Index b = 0; b < design.n_blocks(); ++b) {
-    if (norm(b, theta) > 1e-3) blocks.push_back(b);
-  }
-  REQUIRE(blocks.size() >= 2);
-  Vector norms(static_cast<Index>(blocks.size()));
-  for (std::size_t j = 0; j < blocks.size(); ++j) norms[j] = norm(blocks[j], theta);
-  const Vector limits = 0.999 * norms;
-  DualCorrection correction(design, kThreads);
-  Control control;
-  Matrix corrected = theta;
-  correction.apply(blocks, limits, h, free, control, corrected);
-  for (std::size_t j = 0; j < blocks.size(); ++j) {
-    CHECK(norm(blocks[j], corrected) == doctest::Approx(limits[j]).epsilon(1e-5));
-  }
 }
 
 TEST_CASE("equal patterns, and any number of threads") {

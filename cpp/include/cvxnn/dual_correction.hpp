@@ -17,7 +17,7 @@ namespace cvxnn {
 // curvature of the conjugate:
 //   Theta + h K lambda,  K_b = A_b U_b,  U_b = A_b^T Theta / ||A_b^T Theta||,
 //   (K^T h K) lambda = limit - ||A^T Theta||,  with K projected off the unpenalised columns.
-// In a cone the projection of the gradient takes its place. For Frobenius' norm.
+// For Frobenius' norm, where blocks are in no cones.
 class DualCorrection {
  public:
   DualCorrection(const Operator& op, int n_threads) : op_(op), n_threads_(n_threads) {}
