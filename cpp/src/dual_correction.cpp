@@ -8,11 +8,10 @@
 
 namespace cvxnn {
 namespace {
-constexpr Index kRows = 4096;     // of the images at a time
-constexpr Index kRowStrip = 256;  // of one task
-constexpr double kRidge = 1e-12;  // of the mean diagonal: patterns may be equal
-constexpr double kProducts =
-    100;  // with the blocks, forward and back, that one correction may cost
+constexpr Index kRows = 4096;      // of the images at a time
+constexpr Index kRowStrip = 256;   // of one task
+constexpr double kRidge = 1e-12;   // of the mean diagonal: patterns may be equal
+constexpr double kProducts = 100;  // with the blocks and back: what a correction may cost
 }  // namespace
 
 bool DualCorrection::pays(Index n_blocks, Index n_coefs, Index n_outputs) const {
