@@ -1,6 +1,6 @@
 """Every solver on every problem, to one objective, in one run; prints the table as Markdown.
 
-    python bench/peers/run.py [--quick] [--problems breast,magic] [--jobs 2]
+    python bench/peers/run.py [--quick] [--problems breast,magic] [--peers pyscnn] [--jobs 2]
 
 bench/RESULTS.md begins with what it prints.
 
@@ -90,8 +90,8 @@ def with_limit(solve, problem, strength: float, goals: list[float], budget: floa
     return result
 
 
-def job(name: str, ratio: float, limit: float) -> dict:
-    """One problem at one strength, all solvers."""
+def job(name: str, ratio: float, limit: float, peers: list[str], peer_limit: float) -> dict:
+    """One problem at one strength, cvxnn and these peers."""
     import problems
     import solvers
     from objective import objective
@@ -120,9 +120,11 @@ def job(name: str, ratio: float, limit: float) -> dict:
         if objective(problem, U, strength) <= goals[0]:
             row["cvxnn uncertified"] = min(row["cvxnn uncertified"], statistics.median(seconds))
             break
-    budget = min(limit, max(1.0, 100 * row["cvxnn 1e-06"]["seconds"]))
+    budget = min(peer_limit, max(1.0, 100 * row["cvxnn 1e-06"]["seconds"]))
     row["budget"] = budget
     for peer, solve in solvers.PEERS.items():
+        if peers and peer not in peers:
+            continue
         if peer in solvers.NEEDS_DENSE and problem.dense_bytes > solvers.DENSE_LIMIT:
             continue
         if peer == "skglm":  # numba compiles: once, before it is timed in a child
@@ -141,12 +143,17 @@ def main() -> None:
     parser.add_argument("--problems", help="names, comma-separated")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--limit", type=float, default=10.0, help="most seconds for a solver")
+    parser.add_argument("--peers", default="", help="names, comma-separated; without, all")
+    parser.add_argument("--peer-limit", type=float, help="another limit for those")
     parser.add_argument("--job", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--rows", type=Path, help="write, or with --report read, the rows as JSON")
     parser.add_argument("--report", action="store_true", help="only print the rows of a past run")
     args = parser.parse_args()
     if args.job:
-        print(json.dumps(job(args.job[0], float(args.job[1]), args.limit), default=float))
+        name, ratio = args.job
+        peers = [peer for peer in args.peers.split(",") if peer]
+        row = job(name, float(ratio), args.limit, peers, args.peer_limit or args.limit)
+        print(json.dumps(row, default=float))
         return
     from report import report
 
@@ -158,11 +165,10 @@ def main() -> None:
     names = args.problems.split(",") if args.problems else QUICK if args.quick else ORDER
     limit = min(args.limit, 10.0) if args.quick else args.limit
     start = time.perf_counter()
-    jobs = [
-        ("--job", name, f"{ratio:g}", "--limit", f"{limit:g}")
-        for name in names
-        for ratio in STRENGTHS
-    ]
+    options = ["--limit", f"{limit:g}", "--peers", args.peers]
+    if args.peer_limit:
+        options += ["--peer-limit", f"{args.peer_limit:g}"]
+    jobs = [("--job", name, f"{ratio:g}", *options) for name in names for ratio in STRENGTHS]
     rows = run_pinned(__file__, jobs, args.jobs)
     rows.sort(key=lambda row: (ORDER[::-1].index(row["problem"]), -row["ratio"]))
     if args.rows:
