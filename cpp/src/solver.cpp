@@ -157,7 +157,7 @@ bool Solver::interior_point_pays(const Run& run, const Progress& progress) const
   if (settings_.method == Method::interior_point) return true;
   if (settings_.method != Method::automatic || !interior_point_applies()) return false;
   // While the gap is large nobody knows how many steps are still to come, the more the larger.
-  constexpr double kFar = 0.2, kFarShare = 0.11, kNearShare = 1.5;
+  constexpr double kFar = 0.2, kFarShare = 0.12, kNearShare = 1.5;
   const std::vector<Index>& blocks = pricing_.candidates();
   Index largest = 0;
   for (const Index b : blocks) largest = std::max(largest, op_.block_size(b));
