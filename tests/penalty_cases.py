@@ -34,3 +34,41 @@ def check_screening_and_threads(problem, **options):
     assert screened.primal == pytest.approx(plain.primal, rel=1e-7)
     np.testing.assert_array_equal(screened.blocks, threads.blocks)
     return screened
+
+
+def check_weights_and_float32(problem, **options):
+    """Solve with weights, one of them zero, in double and in single precision."""
+    X, Y, patterns = problem
+    weights = np.linspace(0.5, 2.0, patterns.n_patterns)
+    weights[3] = 0.0  # not penalised at all
+    double = cvxnn.solve(X, Y, patterns, weights=weights, **options)
+    single = cvxnn.solve(X.astype(np.float32), Y, patterns, weights=weights, **options)
+    assert 3 in double.active_set
+    assert single.gap_rel <= options["tol"]
+    assert single.primal == pytest.approx(double.primal, rel=1e-4)
+
+
+def bad_shares(name):
+    """Return options, error and message of values that are no share."""
+    return [
+        ({name: 1.0}, ValueError, rf"^{name} must be in \[0, 1\), got 1"),
+        ({name: -0.1}, ValueError, rf"^{name} must be in \[0, 1\), got -0.1"),
+        ({name: np.nan}, ValueError, rf"^{name} must be in \[0, 1\), got nan"),
+        ({name: np.inf}, ValueError, rf"^{name} must be in \[0, 1\), got inf"),
+        ({name: "0.5"}, TypeError, f"^{name} must be a number, got str"),
+        ({name: True}, TypeError, f"^{name} must be a number, got bool"),
+        ({name: None}, TypeError, f"^{name} must be a number, got NoneType"),
+        ({name: [0.5]}, TypeError, f"^{name} must be a number, got list"),
+    ]
+
+
+def check_refused(error, message, **options):
+    """Solves and, but for a solver, alpha_max refuse these options."""
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((20, 3)), rng.standard_normal(20)
+    patterns = cvxnn.activation_patterns(X, rng.standard_normal((3, 10)))
+    with pytest.raises(error, match=message):
+        cvxnn.solve(X, y, patterns, alpha=0.1, **options)
+    if "solver" not in options:
+        with pytest.raises(error, match=message):
+            cvxnn.alpha_max(X, y, patterns, **options)

@@ -5,7 +5,14 @@ import pytest
 from sklearn.linear_model import ElasticNet
 
 import cvxnn
-from penalty_cases import check_path, check_screening_and_threads, gradients
+from penalty_cases import (
+    bad_shares,
+    check_path,
+    check_refused,
+    check_screening_and_threads,
+    check_weights_and_float32,
+    gradients,
+)
 
 RATIOS = (0.01, 0.5, 0.9)
 
@@ -135,15 +142,7 @@ def test_screening_and_threads_change_nothing(problem):
 
 
 def test_weights_and_float32(problem):
-    X, Y, patterns = problem
-    weights = np.linspace(0.5, 2.0, patterns.n_patterns)
-    weights[3] = 0.0  # not penalised: no ridge either
-    options = {"alpha": 0.03, "weights": weights, "penalty": "elastic", "tol": 1e-9}
-    double = cvxnn.solve(X, Y, patterns, **options)
-    single = cvxnn.solve(X.astype(np.float32), Y, patterns, **options)
-    assert 3 in double.active_set
-    assert single.gap_rel <= 1e-9
-    assert single.primal == pytest.approx(double.primal, rel=1e-4)
+    check_weights_and_float32(problem, penalty="elastic", alpha=0.03, tol=1e-9)
 
 
 @pytest.mark.parametrize("l2_ratio", RATIOS)
@@ -168,29 +167,14 @@ def test_relu_networks(l2_ratio, patterns):
 
 
 BAD = [
-    ({"l2_ratio": 1.0}, ValueError, r"^l2_ratio must be in \[0, 1\), got 1"),
-    ({"l2_ratio": -0.1}, ValueError, r"^l2_ratio must be in \[0, 1\), got -0.1"),
-    ({"l2_ratio": np.nan}, ValueError, r"^l2_ratio must be in \[0, 1\), got nan"),
-    ({"l2_ratio": np.inf}, ValueError, r"^l2_ratio must be in \[0, 1\), got inf"),
-    ({"l2_ratio": "0.5"}, TypeError, "^l2_ratio must be a number, got str"),
-    ({"l2_ratio": True}, TypeError, "^l2_ratio must be a number, got bool"),
-    ({"l2_ratio": None}, TypeError, "^l2_ratio must be a number, got NoneType"),
-    ({"l2_ratio": [0.5]}, TypeError, "^l2_ratio must be a number, got list"),
+    *bad_shares("l2_ratio"),
     ({"solver": "interior_point"}, ValueError, "^solver 'interior_point' is not for the penalty"),
 ]
 
 
 @pytest.mark.parametrize(("options", "error", "message"), BAD)
 def test_bad_arguments(options, error, message):
-    rng = np.random.default_rng(0)
-    X, y = rng.standard_normal((20, 3)), rng.standard_normal(20)
-    patterns = cvxnn.activation_patterns(X, rng.standard_normal((3, 10)))
-    options = {"penalty": "elastic", **options}
-    with pytest.raises(error, match=message):
-        cvxnn.solve(X, y, patterns, alpha=0.1, **options)
-    if "solver" not in options:
-        with pytest.raises(error, match=message):
-            cvxnn.alpha_max(X, y, patterns, **options)
+    check_refused(error, message, **{"penalty": "elastic", **options})
 
 
 def test_what_is_for_other_penalties_says_so():

@@ -5,7 +5,14 @@ import pytest
 from scipy.optimize import minimize
 
 import cvxnn
-from penalty_cases import check_path, check_screening_and_threads, gradients
+from penalty_cases import (
+    bad_shares,
+    check_path,
+    check_refused,
+    check_screening_and_threads,
+    check_weights_and_float32,
+    gradients,
+)
 
 RATIOS = (0.1, 0.5, 0.9)
 
@@ -133,25 +140,11 @@ def test_networks_keep_the_zeros(problem):
 
 
 def test_weights_and_float32(problem):
-    X, Y, patterns = problem
-    weights = np.linspace(0.5, 2.0, patterns.n_patterns)
-    weights[3] = 0.0
-    options = {"alpha": 0.03, "weights": weights, "penalty": "sparse_group", "tol": 1e-7}
-    double = cvxnn.solve(X, Y, patterns, **options)
-    single = cvxnn.solve(X.astype(np.float32), Y, patterns, **options)
-    assert 3 in double.active_set
-    assert single.gap_rel <= 1e-7
-    assert single.primal == pytest.approx(double.primal, rel=1e-4)
+    check_weights_and_float32(problem, penalty="sparse_group", alpha=0.03, tol=1e-7)
 
 
 BAD = [
-    ({"l1_ratio": 1.0}, ValueError, r"^l1_ratio must be in \[0, 1\), got 1"),
-    ({"l1_ratio": -0.1}, ValueError, r"^l1_ratio must be in \[0, 1\), got -0.1"),
-    ({"l1_ratio": np.nan}, ValueError, r"^l1_ratio must be in \[0, 1\), got nan"),
-    ({"l1_ratio": np.inf}, ValueError, r"^l1_ratio must be in \[0, 1\), got inf"),
-    ({"l1_ratio": "0.5"}, TypeError, "^l1_ratio must be a number, got str"),
-    ({"l1_ratio": True}, TypeError, "^l1_ratio must be a number, got bool"),
-    ({"l1_ratio": None}, TypeError, "^l1_ratio must be a number, got NoneType"),
+    *bad_shares("l1_ratio"),
     ({"activation": "relu"}, ValueError, "^penalty='sparse_group' needs activation='gated_relu'"),
     ({"solver": "bcd"}, ValueError, "^solver must be 'auto' or 'fista'"),
     ({"solver": "interior_point"}, ValueError, "^solver must be 'auto' or 'fista'"),
@@ -160,15 +153,7 @@ BAD = [
 
 @pytest.mark.parametrize(("options", "error", "message"), BAD)
 def test_bad_arguments(options, error, message):
-    rng = np.random.default_rng(0)
-    X, y = rng.standard_normal((20, 3)), rng.standard_normal(20)
-    patterns = cvxnn.activation_patterns(X, rng.standard_normal((3, 10)))
-    options = {"penalty": "sparse_group", **options}
-    with pytest.raises(error, match=message):
-        cvxnn.solve(X, y, patterns, alpha=0.1, **options)
-    if "solver" not in options:
-        with pytest.raises(error, match=message):
-            cvxnn.alpha_max(X, y, patterns, **options)
+    check_refused(error, message, **{"penalty": "sparse_group", **options})
 
 
 def test_what_is_for_group_penalties_says_so():
