@@ -62,11 +62,26 @@ def bad_shares(name):
     ]
 
 
-def check_refused(error, message, **options):
-    """Solves and, but for a solver, alpha_max refuse these options."""
+def small_problem():
+    """Return X, y and patterns, for what ends before it begins."""
     rng = np.random.default_rng(0)
     X, y = rng.standard_normal((20, 3)), rng.standard_normal(20)
     patterns = cvxnn.activation_patterns(X, rng.standard_normal((3, 10)))
+    return X, y, patterns
+
+
+def check_group_only(penalty):
+    """What is for the group penalty alone says so."""
+    X, y, patterns = small_problem()
+    result = cvxnn.solve(X, y, patterns, alpha=0.02, penalty=penalty)
+    for function in (cvxnn.decompose, cvxnn.optimal_set):
+        with pytest.raises(ValueError, match=f"^result must have penalty 'group', got '{penalty}'"):
+            function(result, X)
+
+
+def check_refused(error, message, **options):
+    """Solves and, but for a solver, alpha_max refuse these options."""
+    X, y, patterns = small_problem()
     with pytest.raises(error, match=message):
         cvxnn.solve(X, y, patterns, alpha=0.1, **options)
     if "solver" not in options:

@@ -7,11 +7,13 @@ from sklearn.linear_model import ElasticNet
 import cvxnn
 from penalty_cases import (
     bad_shares,
+    check_group_only,
     check_path,
     check_refused,
     check_screening_and_threads,
     check_weights_and_float32,
     gradients,
+    small_problem,
 )
 
 RATIOS = (0.01, 0.5, 0.9)
@@ -178,13 +180,8 @@ def test_bad_arguments(options, error, message):
 
 
 def test_what_is_for_other_penalties_says_so():
-    rng = np.random.default_rng(0)
-    X, y = rng.standard_normal((20, 3)), rng.standard_normal(20)
-    patterns = cvxnn.activation_patterns(X, rng.standard_normal((3, 10)))
-    result = cvxnn.solve(X, y, patterns, alpha=0.02, penalty="elastic")
-    for function in (cvxnn.decompose, cvxnn.optimal_set):
-        with pytest.raises(ValueError, match=r"^result must have penalty 'group', got 'elastic'"):
-            function(result, X)
+    check_group_only("elastic")
+    X, y, patterns = small_problem()
     with pytest.raises(ValueError, match=r"^penalty='elastic' needs given patterns"):
         cvxnn.solve(X, y, "adaptive", alpha=0.02, activation="relu", penalty="elastic")
     Y = np.column_stack([y, y])

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 import cvxnn
-from penalty_cases import check_path, check_screening_and_threads, gradients
+from penalty_cases import (
+    check_group_only,
+    check_path,
+    check_screening_and_threads,
+    gradients,
+    small_problem,
+)
 
 
 @pytest.fixture(scope="module", params=[1, 2])
@@ -114,18 +120,10 @@ BAD = [
 
 @pytest.mark.parametrize(("options", "message"), BAD)
 def test_bad_arguments(options, message):
-    rng = np.random.default_rng(0)
-    X, y = rng.standard_normal((20, 3)), rng.standard_normal(20)
-    patterns = cvxnn.activation_patterns(X, rng.standard_normal((3, 10)))
+    X, y, patterns = small_problem()
     with pytest.raises(ValueError, match=message):
         cvxnn.solve(X, y, patterns, alpha=0.1, penalty="feature", **options)
 
 
 def test_what_is_for_group_penalties_says_so():
-    rng = np.random.default_rng(0)
-    X, y = rng.standard_normal((20, 3)), rng.standard_normal(20)
-    patterns = cvxnn.activation_patterns(X, rng.standard_normal((3, 10)))
-    result = cvxnn.solve(X, y, patterns, alpha=0.02, penalty="feature")
-    for function in (cvxnn.decompose, cvxnn.optimal_set):
-        with pytest.raises(ValueError, match=r"^result must have penalty 'group', got 'feature'"):
-            function(result, X)
+    check_group_only("feature")
