@@ -35,15 +35,13 @@ MatrixF shifted_inverse(const Matrix& A, double factor) {
 
 }  // namespace
 
-void KroneckerInverse::clear() {
-  gram_vectors_.resize(0, 0);
-  gram_inverses_.clear();
-}
+void KroneckerInverse::clear() { sides_.clear(); }
 
 // values: ascending eigenvalues of the smaller side.
 void KroneckerInverse::make_clusters(ConstVectorRef values, double largest_other,
-                                     const Matrix& other, std::map<int, MatrixF>& inverses) {
-  clusters_.clear();
+                                     const Matrix& other, std::map<int, MatrixF>& inverses,
+                                     std::vector<Cluster>& clusters) {
+  clusters.clear();
   std::vector<int> missing;
   for (Index k = 0; k < values.size(); ++k) {
     const bool negligible = !(values[k] * largest_other >= kNegligible);
@@ -56,63 +54,92 @@ void KroneckerInverse::make_clusters(ConstVectorRef values, double largest_other
       if (fresh) missing.push_back(exponent);
       inverse = &place->second;
     }
-    if (!clusters_.empty() && clusters_.back().inverse == inverse) {
-      ++clusters_.back().count;
+    if (!clusters.empty() && clusters.back().inverse == inverse) {
+      ++clusters.back().count;
     } else {
-      clusters_.push_back({k, 1, inverse});
+      clusters.push_back({k, 1, inverse});
     }
   }
   parallel_for(static_cast<Index>(missing.size()), n_threads_, [&](Index k, int) {
     inverses[missing[k]] = shifted_inverse(other, std::pow(kClusterRatio, missing[k] + 0.5));
   });
-  const double side = static_cast<double>(other.rows());
-  set_work_ += static_cast<double>(missing.size()) * side * side * side;
+  const double length = static_cast<double>(other.rows());
+  set_work_ += static_cast<double>(missing.size()) * length * length * length;
 }
 
-void KroneckerInverse::set(FeatureSpectrum& features, Matrix overlap, ConstVectorRef kappa,
-                           ConstVectorRef ridge, ConstMatrixRef units) {
-  const Index d = units.rows(), m = units.cols();
-  by_features_ = d <= m;
+// A trace bounds the largest eigenvalue.
+void KroneckerInverse::set_sides(std::vector<FeatureSpectrum>& features, const Matrix& overlap) {
+  sides_.resize(features.size());
+  if (by_features_) {
+    overlap_inverses_.clear();
+    for (std::size_t k = 0; k < sides_.size(); ++k) {
+      if (sides_[k].gram_vectors.size() == 0) {
+        sides_[k].gram_vectors = features[k].vectors().cast<float>();
+      }
+      make_clusters(features[k].values(), overlap.trace(), overlap, overlap_inverses_,
+                    sides_[k].clusters);
+    }
+    return;
+  }
+  const Eigen::SelfAdjointEigenSolver<Matrix> eigen(overlap);
+  overlap_vectors_ = eigen.eigenvectors().cast<float>();
+  set_work_ += 4.0 * std::pow(static_cast<double>(overlap.rows()), 3);
+  for (std::size_t k = 0; k < sides_.size(); ++k) {
+    make_clusters(eigen.eigenvalues(), features[k].gram().trace(), features[k].gram(),
+                  sides_[k].gram_inverses, sides_[k].clusters);
+  }
+}
+
+void KroneckerInverse::set_outputs(ConstMatrixRef units) {
+  const Index d = units.rows(), m = inverse_root_.size(), c = units.cols() / m;
+  outputs_.resize(c);
+  for (Index k = 0; k < c; ++k) {
+    Output& output = outputs_[k];
+    for (MatrixF* M : {&output.units, &output.scaled, &output.rotated, &output.image}) {
+      M->resize(d, m);
+    }
+    output.scaled = units(Eigen::all, Eigen::seqN(k, m, c)).cast<float>();
+    if (by_features_) {
+      strip_product(side(k).gram_vectors.transpose(), output.scaled, n_threads_, output.units);
+    } else {
+      output.units = output.scaled;
+    }
+  }
+}
+
+void KroneckerInverse::set(std::vector<FeatureSpectrum>& features, Matrix overlap,
+                           ConstVectorRef kappa, ConstVectorRef ridge, ConstMatrixRef units) {
+  const Index m = overlap.rows();
+  by_features_ = units.rows() <= m;
   inverse_root_ = (kappa + ridge).cwiseSqrt().cwiseInverse();
   overlap = inverse_root_.asDiagonal() * overlap * inverse_root_.asDiagonal();
-  const double side = static_cast<double>(m), m3 = side * side * side;
-  set_work_ = m3 / 6.0;
-  // A trace bounds the largest eigenvalue.
-  if (by_features_) {
-    if (gram_vectors_.size() == 0) gram_vectors_ = features.vectors().cast<float>();
-    overlap_inverses_.clear();
-    make_clusters(features.values(), overlap.trace(), overlap, overlap_inverses_);
-    units_.resize(d, m);
-    strip_product(gram_vectors_.transpose(), units.cast<float>().eval(), n_threads_, units_);
-  } else {
-    const Eigen::SelfAdjointEigenSolver<Matrix> eigen(overlap);
-    overlap_vectors_ = eigen.eigenvectors().cast<float>();
-    make_clusters(eigen.eigenvalues(), features.gram().trace(), features.gram(), gram_inverses_);
-    units_ = units.cast<float>();
-    set_work_ += 4.0 * m3;
-  }
-  for (MatrixF* M : {&scaled_, &rotated_, &image_}) M->resize(d, m);
+  set_work_ = std::pow(static_cast<double>(m), 3) / 6.0;
+  set_sides(features, overlap);
+  set_outputs(units);
   along_.resize(m);
   set_correction(ridge.cwiseQuotient(kappa));
 }
 
-// S^-1 - U^T (I + C (x) G)^-1 U as a sum over clusters, where U S U^T is what is taken off, in
-// units of K: S^-1 = I + diag(ridge / kappa).
+// S^-1 - U^T (I + C (x) G)^-1 U as a sum over outputs and clusters, where U S U^T is what is taken
+// off, in units of K: S^-1 = I + diag(ridge / kappa). The squares of a unit's outputs sum to one.
 void KroneckerInverse::set_correction(ConstVectorRef slack) {
   correction_ = slack.asDiagonal();
-  for (const Cluster& cluster : clusters_) {
-    if (cluster.inverse == nullptr) continue;
-    const MatrixF& inverse = *cluster.inverse;
-    if (by_features_) {
-      const auto rows = units_.middleRows(cluster.first, cluster.count);
-      const MatrixF pairs = rows.transpose() * rows;
-      correction_.diagonal() += pairs.diagonal().cast<double>();
-      correction_ -= pairs.cwiseProduct(inverse).cast<double>();
-    } else {
-      const auto vectors = overlap_vectors_.middleCols(cluster.first, cluster.count);
-      const MatrixF pairs = vectors * vectors.transpose();
-      const MatrixF moved = units_ - inverse * units_;
-      correction_ += pairs.cwiseProduct(units_.transpose() * moved).cast<double>();
+  for (std::size_t k = 0; k < outputs_.size(); ++k) {
+    const MatrixF& units = outputs_[k].units;
+    for (const Cluster& cluster : side(k).clusters) {
+      if (cluster.inverse == nullptr) continue;
+      const MatrixF& inverse = *cluster.inverse;
+      if (by_features_) {
+        const auto rows = units.middleRows(cluster.first, cluster.count);
+        const MatrixF pairs = rows.transpose() * rows;
+        correction_.diagonal() += pairs.diagonal().cast<double>();
+        correction_ -= pairs.cwiseProduct(inverse).cast<double>();
+      } else {
+        const auto vectors = overlap_vectors_.middleCols(cluster.first, cluster.count);
+        const MatrixF pairs = vectors * vectors.transpose();
+        const MatrixF moved = units - inverse * units;
+        correction_ += pairs.cwiseProduct(units.transpose() * moved).cast<double>();
+      }
     }
   }
   // Positive in spite of rounding, and where a u_j does nothing.
@@ -121,8 +148,8 @@ void KroneckerInverse::set_correction(ConstVectorRef slack) {
   if (cholesky.info() != Eigen::Success) correction_.setIdentity();
 }
 
-void KroneckerInverse::apply_clusters(const MatrixF& in, MatrixF& out) const {
-  for (const Cluster& cluster : clusters_) {
+void KroneckerInverse::apply_clusters(const Side& side, const MatrixF& in, MatrixF& out) const {
+  for (const Cluster& cluster : side.clusters) {
     if (by_features_) {
       const auto rows = in.middleRows(cluster.first, cluster.count);
       auto to = out.middleRows(cluster.first, cluster.count);
@@ -143,34 +170,52 @@ void KroneckerInverse::apply_clusters(const MatrixF& in, MatrixF& out) const {
   }
 }
 
+// From scaled, without the terms of rank one: what those need of it is added to along_.
+void KroneckerInverse::invert(const Side& side, Output& output) {
+  if (by_features_) {
+    strip_product(side.gram_vectors.transpose(), output.scaled, n_threads_, output.rotated);
+    apply_clusters(side, output.rotated, output.image);
+    along_ += output.units.cwiseProduct(output.image).colwise().sum().transpose().cast<double>();
+  } else {
+    strip_product(output.scaled, overlap_vectors_, n_threads_, output.rotated);
+    apply_clusters(side, output.rotated, output.image);
+    strip_product(output.image, overlap_vectors_.transpose(), n_threads_, output.rotated);
+    along_ += output.units.cwiseProduct(output.rotated).colwise().sum().transpose().cast<double>();
+  }
+}
+
+// Again, with the terms of rank one; into scaled.
+void KroneckerInverse::finish(const Side& side, Output& output) {
+  if (by_features_) {
+    output.rotated += output.units * along_.cast<float>().asDiagonal();
+    apply_clusters(side, output.rotated, output.image);
+    strip_product(side.gram_vectors, output.image, n_threads_, output.scaled);
+  } else {
+    output.scaled += output.units * along_.cast<float>().asDiagonal();
+    strip_product(output.scaled, overlap_vectors_, n_threads_, output.rotated);
+    apply_clusters(side, output.rotated, output.image);
+    strip_product(output.image, overlap_vectors_.transpose(), n_threads_, output.scaled);
+  }
+}
+
 void KroneckerInverse::apply(MatrixRef V) {
   const double largest = V.cwiseAbs().maxCoeff();
   if (!(largest > 0.0)) return;
   const double root = inverse_root_.maxCoeff();  // floats see numbers of order one
-  scaled_ = (V * (inverse_root_ / (root * largest)).asDiagonal()).cast<float>();
-  if (by_features_) {
-    strip_product(gram_vectors_.transpose(), scaled_, n_threads_, rotated_);
-    apply_clusters(rotated_, image_);
-    along_ = units_.cwiseProduct(image_).colwise().sum().cast<double>();
-  } else {
-    strip_product(scaled_, overlap_vectors_, n_threads_, rotated_);
-    apply_clusters(rotated_, image_);
-    strip_product(image_, overlap_vectors_.transpose(), n_threads_, rotated_);
-    along_ = units_.cwiseProduct(rotated_).colwise().sum().cast<double>();
+  const Index m = inverse_root_.size(), c = V.cols() / m;
+  const auto columns = [&](Index k) { return V(Eigen::all, Eigen::seqN(k, m, c)); };
+  along_.setZero();
+  for (Index k = 0; k < c; ++k) {
+    outputs_[k].scaled =
+        (columns(k) * (inverse_root_ / (root * largest)).asDiagonal()).cast<float>();
+    invert(side(k), outputs_[k]);
   }
   correction_.triangularView<Eigen::Lower>().solveInPlace(along_);
   correction_.triangularView<Eigen::Lower>().transpose().solveInPlace(along_);
-  if (by_features_) {
-    rotated_ += units_ * along_.cast<float>().asDiagonal();
-    apply_clusters(rotated_, image_);
-    strip_product(gram_vectors_, image_, n_threads_, scaled_);
-  } else {
-    scaled_ += units_ * along_.cast<float>().asDiagonal();
-    strip_product(scaled_, overlap_vectors_, n_threads_, rotated_);
-    apply_clusters(rotated_, image_);
-    strip_product(image_, overlap_vectors_.transpose(), n_threads_, scaled_);
+  for (Index k = 0; k < c; ++k) {
+    finish(side(k), outputs_[k]);
+    columns(k) = outputs_[k].scaled.cast<double>() * (root * largest * inverse_root_).asDiagonal();
   }
-  V = scaled_.cast<double>() * (root * largest * inverse_root_).asDiagonal();
 }
 
 }  // namespace cvxnn

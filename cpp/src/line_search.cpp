@@ -36,6 +36,11 @@ void LineSearch::set_fit(const Matrix& fit, const QuadraticModel& model, Unpenal
   curvature_ = ridge_curvature_ + projected_.squaredNorm();
 }
 
+void LineSearch::set_fit(double slope, double curvature) {
+  slope_ = ridge_slope_ + slope;
+  curvature_ = ridge_curvature_ + curvature;
+}
+
 double LineSearch::derivative(double t) const {
   double sum = slope_ + curvature_ * t;
   for (Index a = 0; a < n_blocks_; ++a) {
@@ -50,7 +55,12 @@ double LineSearch::derivative(double t) const {
 }
 
 double LineSearch::change(double t) const {
-  double sum = t * (slope_ + 0.5 * t * curvature_);
+  const double slope = slope_ - ridge_slope_, curvature = curvature_ - ridge_curvature_;
+  return t * (slope + 0.5 * t * curvature) + penalty_change(t);
+}
+
+double LineSearch::penalty_change(double t) const {
+  double sum = t * (ridge_slope_ + 0.5 * t * ridge_curvature_);
   for (Index a = 0; a < n_blocks_; ++a) {
     const double square = squares_[a] + t * (2.0 * inner_[a] + t * lengths_[a]);
     sum += levels_[a] * (std::sqrt(std::max(0.0, square)) - std::sqrt(squares_[a]));

@@ -13,7 +13,6 @@ NewtonSystem::NewtonSystem(const Operator& op, BlockSpectra& spectra, int n_thre
     : op_(op),
       spectra_(spectra),
       n_threads_(n_threads),
-      features_(op.common_features()),
       kronecker_(n_threads),
       sample_system_(op, n_threads) {}
 
@@ -33,31 +32,43 @@ void NewtonSystem::reserve(const WorkingSet& working) {
   samples_.resize(op_.n_samples(), n_outputs_);
 }
 
-void NewtonSystem::set(const WorkingSet& working, const Vector& W, ConstVectorRef h) {
+void NewtonSystem::set(const WorkingSet& working, const Vector& W, ConstVectorRef h,
+                       ProfiledHessian* hessian) {
   root_ = h.cwiseSqrt();
+  hessian_ = hessian;
   positions_.clear();
   blocks_.clear();
   spectrum_.clear();
   starts_.resize(1);
-  const CommonFeatures* features = n_outputs_ == 1 ? op_.common_features() : nullptr;
   for (Index j = 0; j < working.size(); ++j) {
     const auto w = working.entries(W, j);
     if (w.isZero(0.0)) continue;
     const Index a = n_blocks();
     positions_.push_back(j);
     blocks_.push_back(working.blocks[j]);
-    spectrum_.push_back(&spectra_[working.blocks[j]]);
     starts_.push_back(starts_.back() + w.size());
     const double norm = w.norm();
     part(unit_, a) = w / norm;
     kappa_[a] = working.penalties[j].level / norm;
     ridge_[a] = working.penalties[j].ridge;
   }
+  const CommonFeatures* features =
+      n_outputs_ == 1 || hessian != nullptr ? op_.common_features() : nullptr;
   by_kronecker_ = features != nullptr && n_blocks() > 0 &&
                   std::max(features->n_features(), n_blocks()) <= KroneckerInverse::kLargestSide;
-  if (by_kronecker_ && !features_.ready()) {
-    features_.prepare(h);
-    const Index d = features->n_features();
+  if (by_kronecker_) return prepare_features(h);
+  spectra_.prepare(blocks_, h);
+  for (const Index b : blocks_) spectrum_.push_back(&spectra_[b]);
+}
+
+void NewtonSystem::prepare_features(ConstVectorRef h) {
+  if (!features_.empty()) return;
+  Matrix curvatures = h;
+  if (hessian_ != nullptr) curvatures = hessian_->hessian().main_diagonal();
+  features_.resize(curvatures.cols(), FeatureSpectrum(op_.common_features()));
+  const Index d = op_.common_features()->n_features();
+  for (Index k = 0; k < curvatures.cols(); ++k) {
+    features_[k].prepare(curvatures.col(k));
     effort_ += cost::gram(2 * op_.n_samples(), d) + cost::eigenvectors(d);
   }
 }
@@ -71,7 +82,8 @@ void NewtonSystem::set_kronecker() {
   const Index m = n_blocks();
   Matrix overlap(m, m);
   op_.common_features()->overlaps(blocks_, overlap);
-  const ConstMatrixMap units(unit_.data(), size() / m, m);
+  const Index columns = m * n_outputs_;
+  const ConstMatrixMap units(unit_.data(), size() / columns, columns);
   kronecker_.set(features_, std::move(overlap), kappa_.head(m), ridge_.head(m), units);
   effort_ += kronecker_.set_work() / cost::kDenseRate;
 }
@@ -95,7 +107,8 @@ void NewtonSystem::set_diagonal_blocks() {
 void NewtonSystem::precondition(const Vector& v, Vector& out) {
   if (by_kronecker_) {
     out.head(size()) = v.head(size());
-    kronecker_.apply(MatrixMap(out.data(), size() / n_blocks(), n_blocks()));
+    const Index columns = n_blocks() * n_outputs_;
+    kronecker_.apply(MatrixMap(out.data(), size() / columns, columns));
     return;
   }
   for (Index a = 0; a < n_blocks(); ++a) {
@@ -115,12 +128,17 @@ void NewtonSystem::precondition(const Vector& v, Vector& out) {
   }
 }
 
-void NewtonSystem::apply(const Vector& y, Unpenalised& free, Precision precision, Control& control,
-                         Vector& out) {
-  op_.forward(blocks_, y.data(), precision, samples_);
+void NewtonSystem::curve(Unpenalised& free) {
+  if (hessian_ != nullptr) return hessian_->apply(samples_);
   samples_ = root_.asDiagonal() * samples_;
   free.project_weighted(samples_);
   samples_ = root_.asDiagonal() * samples_;
+}
+
+void NewtonSystem::apply(const Vector& y, Unpenalised& free, Precision precision, Control& control,
+                         Vector& out) {
+  op_.forward(blocks_, y.data(), precision, samples_);
+  curve(free);
   op_.gradients(blocks_, samples_, precision, control, out.data());
   for (Index a = 0; a < n_blocks(); ++a) {
     const double along = unit(a).dot(part(y, a));
@@ -195,7 +213,9 @@ void NewtonSystem::solve(const Vector& rhs, double tolerance, Index max_iteratio
   const Index m = size();
   double iteration_seconds = cost::products(op_.n_samples(), 2 * m);
   if (by_kronecker_) {
-    iteration_seconds += KroneckerInverse::work(size() / n_blocks(), n_blocks()) / cost::kDenseRate;
+    iteration_seconds +=
+        KroneckerInverse::work(size() / (n_blocks() * n_outputs_), n_blocks(), n_outputs_) /
+        cost::kDenseRate;
   } else {
     double rotations = 0.0;
     for (const BlockSpectrum* spectrum : spectrum_) {

@@ -13,6 +13,8 @@ constexpr Index kMaxProximalSteps = 20;
 constexpr double kProximalShare = 0.1;     // of the gap: what envelopes are solved to
 constexpr double kProximalProgress = 0.5;  // of the gap, for which sigma stays
 constexpr double kLoose = 1e-3;            // of the primal: targets that fista tries first
+constexpr Index kLossSteps = 5;            // of Newton after one of a model
+constexpr double kShortLossStep = 0.5;
 constexpr double kRounding = 1e-12;
 constexpr double kLeastModelShare = 1e-4;
 constexpr double kModelShare = 0.1;  // of the target that a Newton step's model is solved to
@@ -30,6 +32,7 @@ RestrictedProblem::RestrictedProblem(const Operator& op, const Loss& loss, Matri
       descent_(op, spectra_, n_threads),
       fista_(op, n_threads),
       interior_(op, n_threads),
+      newton_(op, spectra_, n_threads),
       lagrangian_(op, n_threads),
       correction_(op, n_threads) {
   working.n_outputs = loss.n_outputs();
@@ -226,7 +229,8 @@ void RestrictedProblem::minimise_smooth(double target, Control& control) {
     if (!(primal() <= before * (1.0 + kRounding))) restore();
     return;
   }
-  double share = kModelShare;
+  const bool apart = curves_outputs_apart();
+  double share = apart ? 1.0 : kModelShare;
   for (Index step = 0; step < kMaxNewtonSteps; ++step) {
     remember();
     try {
@@ -241,8 +245,29 @@ void RestrictedProblem::minimise_smooth(double target, Control& control) {
       set_model();
       continue;
     }
-    if (!lower || restricted_gap(smooth_, control) <= target) return;
+    const bool followed = apart && newton_on_loss(target, control);
+    if (!(lower || followed) || restricted_gap(smooth_, control) <= target) return;
   }
+}
+
+// Newton steps of the objective itself, which end with the gap at the target or with a short one.
+// False where none descends.
+bool RestrictedProblem::newton_on_loss(double target, Control& control) {
+  newton_.reserve(working, op_.n_samples());
+  for (Index step = 0; step < kLossSteps; ++step) {
+    const double t = newton_.loss_step(smooth_, working, working.coefs, free, model_.h, precision,
+                                       control, model_.F);
+    if (t == 0.0) return step > 0;
+    if (t < kShortLossStep || restricted_gap(smooth_, control) <= target) break;
+  }
+  return true;
+}
+
+// Whether the quadratic model, which curves all outputs alike, bounds the loss only from far above.
+bool RestrictedProblem::curves_outputs_apart() const {
+  return working.n_outputs > 1 && !smooth_.quadratic() && op_.cones() == nullptr &&
+         op_.norm().frobenius() && (method_ == Method::automatic || method_ == Method::newton) &&
+         free.size() * working.n_outputs <= ProfiledHessian::kMostFree;
 }
 
 void RestrictedProblem::minimise_interior(double share, Control& control, Matrix& Theta) {

@@ -215,6 +215,14 @@ class Separable : public Base {
     });
   }
 
+  void hessian(ConstMatrixRef F, LossHessian& H) const override {
+    H.diagonal.resize(F.rows(), F.cols());
+    H.vectors.resize(0, 0);
+    for_each([&](Index i, Index k) {
+      H.diagonal(i, k) = omega_[i] * at(i, k).curvature(F(i, k), y_(i, k));
+    });
+  }
+
   void clip(MatrixRef Theta) const override {
     for_each([&](Index i, Index k) { Theta(i, k) = at(i, k).clip(Theta(i, k), y_(i, k)); });
   }

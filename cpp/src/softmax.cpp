@@ -28,6 +28,7 @@ class Softmax final : public Loss {
   double dual_value(ConstMatrixRef Theta) const override;
   double fenchel_gap(ConstMatrixRef F, ConstMatrixRef Theta) const override;
   void curvature(ConstMatrixRef F, VectorRef h) const override;
+  void hessian(ConstMatrixRef F, LossHessian& H) const override;
   double smoothness() const override { return 0.5; }
   bool quadratic() const override { return false; }
   void clip(MatrixRef Theta) const override;
@@ -99,6 +100,18 @@ void Softmax::curvature(ConstMatrixRef F, VectorRef h) const {
     const double normaliser = log_sum_exp(F.row(i));
     const auto q = (F.row(i).array() - normaliser).exp();
     h[i] = omega_[i] * (2.0 * q * (1.0 - q)).maxCoeff();
+  }
+}
+
+// diag(q) - q q^T.
+void Softmax::hessian(ConstMatrixRef F, LossHessian& H) const {
+  H.diagonal.resize(F.rows(), F.cols());
+  H.vectors.resize(F.rows(), F.cols());
+  for (Index i = 0; i < F.rows(); ++i) {
+    const double normaliser = log_sum_exp(F.row(i));
+    H.vectors.row(i) = (F.row(i).array() - normaliser).exp();
+    H.diagonal.row(i) = omega_[i] * H.vectors.row(i);
+    H.vectors.row(i) *= std::sqrt(omega_[i]);
   }
 }
 

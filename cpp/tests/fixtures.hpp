@@ -182,6 +182,9 @@ inline std::unique_ptr<Loss> random_loss(const std::string& name, Index n_sample
   Matrix y = random_matrix(n_samples, n_outputs, seed);
   if (classifies(name)) {
     y = y.unaryExpr([](double t) { return t > 0.0 ? 1.0 : -1.0; });
+  } else if (name == "softmax") {  // shares of classes
+    y = y.array().exp();
+    y.array().colwise() /= y.rowwise().sum().array().eval();
   }
   Vector omega = random_matrix(n_samples, 1, seed + 1).cwiseAbs().array() + 0.1;
   omega /= omega.sum();

@@ -23,11 +23,13 @@ class Features final : public CommonFeatures {
 };
 
 struct Case {
-  Matrix gram, overlap, units;
+  Matrix gram, overlap, units;  // units: a block's outputs below each other
+  Index n_outputs;
   Vector kappa, ridge;
 
-  Case(Index d, Index m, double share = 0.0) : gram(random_gram(d, 1)), overlap(random_gram(m, 2)) {
-    units = random_matrix(d, m, 3);
+  Case(Index d, Index m, double share = 0.0, Index c = 1)
+      : gram(random_gram(d, 1)), overlap(random_gram(m, 2)), n_outputs(c) {
+    units = random_matrix(c * d, m, 3);
     units.colwise().normalize();
     kappa = random_matrix(m, 1, 4).cwiseAbs().array() + 0.1;
     ridge = share * random_matrix(m, 1, 5).cwiseAbs();
@@ -38,31 +40,41 @@ struct Case {
     return A.transpose() * A / static_cast<double>(size);
   }
 
-  // overlap (x) gram + diag(kappa + ridge) - sum_j kappa_j u_j u_j^T on columns one after the
+  Matrix gram_of(Index output) const { return static_cast<double>(1 + output) * gram; }
+
+  // overlap (x) grams + diag(kappa + ridge) - sum_j kappa_j u_j u_j^T on columns one after the
   // other.
   Matrix dense() const {
-    const Index d = gram.rows(), m = overlap.rows();
-    Matrix M(d * m, d * m);
+    const Index d = gram.rows(), m = overlap.rows(), size = d * n_outputs;
+    Matrix M = Matrix::Zero(size * m, size * m);
     for (Index p = 0; p < m; ++p) {
-      for (Index q = 0; q < m; ++q) M.block(p * d, q * d, d, d) = overlap(p, q) * gram;
-      M.block(p * d, p * d, d, d) +=
-          kappa[p] * (Matrix::Identity(d, d) - units.col(p) * units.col(p).transpose()) +
-          ridge[p] * Matrix::Identity(d, d);
+      for (Index k = 0; k < n_outputs; ++k) {
+        for (Index q = 0; q < m; ++q) {
+          M.block(p * size + k * d, q * size + k * d, d, d) = overlap(p, q) * gram_of(k);
+        }
+      }
+      M.block(p * size, p * size, size, size) +=
+          kappa[p] * (Matrix::Identity(size, size) - units.col(p) * units.col(p).transpose()) +
+          ridge[p] * Matrix::Identity(size, size);
     }
     return M;
   }
 
   // Column by column.
   Matrix inverse(int n_threads) const {
-    const Index d = gram.rows(), m = overlap.rows();
-    const Features features(gram);
-    FeatureSpectrum spectrum(&features);
-    spectrum.prepare(Vector::Ones(1));
+    const Index d = gram.rows(), columns = overlap.rows() * n_outputs;
+    std::vector<FeatureSpectrum> spectra;
+    std::vector<Features> features;
+    for (Index k = 0; k < n_outputs; ++k) features.emplace_back(gram_of(k));
+    for (const Features& of_output : features) {
+      spectra.emplace_back(&of_output);
+      spectra.back().prepare(Vector::Ones(1));
+    }
     KroneckerInverse kronecker(n_threads);
-    kronecker.set(spectrum, overlap, kappa, ridge, units);
-    Matrix result = Matrix::Identity(d * m, d * m);
-    for (Index k = 0; k < d * m; ++k) {
-      kronecker.apply(MatrixMap(result.col(k).data(), d, m));
+    kronecker.set(spectra, overlap, kappa, ridge, ConstMatrixMap(units.data(), d, columns));
+    Matrix result = Matrix::Identity(d * columns, d * columns);
+    for (Index k = 0; k < result.cols(); ++k) {
+      kronecker.apply(MatrixMap(result.col(k).data(), d, columns));
     }
     return result;
   }
@@ -84,8 +96,8 @@ TEST_CASE("a symmetric preconditioner within a small factor of the inverse") {
        {std::pair<Index, Index>{4, 10}, {10, 4}, {6, 6}, {5, 1}, {1, 5}, {2, 100}, {100, 2}}) {
     const Index d = size.first, m = size.second;
     CAPTURE(d);
-    for (const double share : {0.0, 0.5}) {
-      const Case random(d, m, share);
+    for (const auto& [share, c] : {std::pair<double, Index>{0.0, 1}, {0.5, 1}, {0.0, 3}}) {
+      const Case random(d, m, share, c);
       const Matrix inverse = random.inverse(kThreads), M = random.dense();
       CHECK(inverse.isApprox(inverse.transpose(), 1e-4));
       const Matrix root = Eigen::LLT<Matrix>(M).matrixL();

@@ -171,6 +171,36 @@ TEST_CASE("curvature is bounded by the smoothness and never misses a slope") {
   });
 }
 
+// So that a step of a loss's Newton system never meets a Hessian which its preconditioner, made of
+// the model's curvature, does not know of.
+TEST_CASE("the Hessian is positive semi-definite, and curvature bounds it") {
+  for_each_loss([](const Loss& loss) {
+    LossHessian H;
+    for (const Matrix& F : fits(80)) {
+      const Vector h = curvature(loss, F);
+      loss.hessian(F, H);
+      for (const Matrix& D : fits(90)) {
+        Matrix image = D;
+        H.apply(image);
+        for (Index i = 0; i < kSamples; ++i) {
+          const double square = D.row(i).squaredNorm(), curved = D.row(i).dot(image.row(i));
+          CHECK(curved >= -1e-14 * h[i] * square);
+          CHECK(curved <= (1.0 + 1e-12) * h[i] * square);
+        }
+      }
+      Matrix diagonal = Matrix::Zero(kSamples, kOutputs);
+      for (Index k = 0; k < kOutputs; ++k) {
+        Matrix unit = Matrix::Zero(kSamples, kOutputs);
+        unit.col(k).setOnes();
+        H.apply(unit);
+        diagonal.col(k) = unit.col(k);
+      }
+      CHECK(relative_error(H.main_diagonal(), diagonal, (1.0 + diagonal.array()).matrix()) <=
+            1e-15);
+    }
+  });
+}
+
 // l(f + t) <= l(f) + l'(f) t + smoothness t^2 / 2, on which the radius of safe screening rests.
 TEST_CASE("smoothness bounds the loss from above everywhere") {
   for_each_loss([](const Loss& loss) {
@@ -184,6 +214,21 @@ TEST_CASE("smoothness bounds the loss from above everywhere") {
       }
     }
   });
+}
+
+TEST_CASE("the Hessian is the derivative of the gradient, where there is one") {
+  constexpr double kStep = 1e-5;
+  for (const char* name : {"squared", "logistic", "softmax"}) {
+    CAPTURE(name);
+    const auto loss = random_loss(name, kSamples, 4, 2);
+    const Matrix F = random_matrix(kSamples, 4, 71), D = random_matrix(kSamples, 4, 72);
+    LossHessian H;
+    loss->hessian(F, H);
+    Matrix image = D;
+    H.apply(image);
+    const Matrix up = dual_point(*loss, F + kStep * D), down = dual_point(*loss, F - kStep * D);
+    CHECK(((down - up) / (2.0 * kStep) - image).norm() <= 1e-8 * image.norm());
+  }
 }
 
 TEST_CASE("the curvature of one output is the second derivative, where there is one") {

@@ -146,6 +146,45 @@ TEST_CASE_TEMPLATE("the iterations of a Newton system allocate nothing", T, floa
   }
 }
 
+// Of a loss whose outputs are curved apart, and with an unpenalised block that follows.
+TEST_CASE("the iterations of a loss's Newton system allocate nothing") {
+  for (const Index d : {6, 30}) {
+    const auto x = random_data<double>(150, d, 1);
+    const Patterns patterns = random_patterns(150, 12, 2);
+    const MaskedDesign<double> design(map(x), patterns.view(), 1);
+    const auto loss = random_loss("softmax", 150, 3, 5);
+    WorkingSet working;
+    working.n_outputs = 3;
+    working.starts = {0};
+    working.reset(design, all_blocks(12), Vector::Ones(12), 1e-3);
+    working.coefs = random_matrix(12 * d * 3, 1, 3);
+    const Matrix F = random_matrix(150, 3, 6);
+    Vector h(150);
+    loss->curvature(F, h);
+    LossHessian hessian;
+    loss->hessian(F, hessian);
+    Unpenalised free(intercept(150), 3);
+    ProfiledHessian profiled;
+    REQUIRE(profiled.set(hessian, free));
+    BlockSpectra spectra(design, 1);
+    NewtonSystem system(design, spectra, 1);
+    system.reserve(working);
+    system.set(working, working.coefs, h, &profiled);
+    Control control;
+    Vector y(12 * d * 3);
+    Matrix Ay(150, 3);
+    const Vector rhs = random_matrix(12 * d * 3, 1, 4);
+    const auto allocations = [&](Index iterations) {
+      const long before = allocation_count();
+      system.solve(rhs, 1e-12, iterations, free, Precision::accurate, control, y, Ay);
+      return allocation_count() - before;
+    };
+    allocations(1);
+    CHECK(allocations(2) == allocations(5));
+    CHECK(y.norm() > 0.0);
+  }
+}
+
 TEST_CASE("epochs over majorised blocks allocate nothing") {
   const auto x = random_data<double>(100, kExactBlockSize + 1, 5);
   const Patterns patterns = random_patterns(100, 3, 6);

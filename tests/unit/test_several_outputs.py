@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_iris
 
 import cvxnn
 
@@ -132,6 +133,18 @@ def test_two_classes_of_softmax_are_logistic():
         X, np.where(label, 1.0, -1.0), patterns, loss="logistic", alpha=0.02 / np.sqrt(2), tol=1e-8
     )
     assert two.primal == pytest.approx(one.primal, rel=1e-7)
+
+
+@pytest.mark.parametrize("loss", ["logistic", "softmax", "squared_hinge", "hinge", "huber"])
+def test_far_below_alpha_max_few_iterations_are_enough(loss):
+    # Steps on one curvature for all outputs need hundreds, or do not get there.
+    X, labels = load_iris(return_X_y=True)
+    X = (X - X.mean(axis=0)) / X.std(axis=0)
+    Y = np.eye(3)[labels] if loss == "softmax" else np.where(np.eye(3)[labels] > 0, 1.0, -1.0)
+    patterns = cvxnn.activation_patterns(X, cvxnn.sample_gates(4, 50, random_state=0))
+    alpha = 1e-3 * cvxnn.alpha_max(X, Y, patterns, loss=loss)
+    result = cvxnn.solve(X, Y, patterns, alpha=alpha, loss=loss, tol=1e-6, max_iter=40)
+    assert result.status == "optimal"
 
 
 def test_warm_start_and_path(problem):

@@ -1,6 +1,7 @@
 // The Newton matrix of masked blocks taken for a Kronecker product, and inverted: a preconditioner.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <vector>
 
@@ -14,7 +15,8 @@ namespace cvxnn {
 //   M = K^(1/2) (I + C (x) G) K^(1/2) - sum_j kappa_j u_j u_j^T,  C = K^(-1/2) overlap K^(-1/2),
 // K = diag(kappa + ridge). The smaller of C and G is diagonalised; then the larger one is inverted
 // once for each cluster of eigenvalues, which a factor of four may separate: M^-1 loses little by
-// that. The terms of rank one follow by Woodbury's formula. Applied in float.
+// that. The terms of rank one follow by Woodbury's formula. Of several outputs each has this form,
+// with a G of its own or a common one, and the terms of rank one join them. Applied in float.
 class KroneckerInverse {
  public:
   // Larger sides than this cost more than they save.
@@ -25,17 +27,18 @@ class KroneckerInverse {
   // The features have changed.
   void clear();
 
-  // overlap: n_blocks x n_blocks, consumed. units: n_features x n_blocks, columns of norm one.
-  void set(FeatureSpectrum& features, Matrix overlap, ConstVectorRef kappa, ConstVectorRef ridge,
-           ConstMatrixRef units);
+  // features: one, or one an output. overlap: n_blocks x n_blocks, consumed. units: a block's
+  // outputs side by side, n_features x (n_outputs n_blocks); of each block, of norm one.
+  void set(std::vector<FeatureSpectrum>& features, Matrix overlap, ConstVectorRef kappa,
+           ConstVectorRef ridge, ConstMatrixRef units);
 
-  // Overwrites V by M^-1 V; n_features x n_blocks.
+  // Overwrites V by M^-1 V; laid out as units.
   void apply(MatrixRef V);
 
   // Multiply-adds of the last set(), and of apply(), about.
   double set_work() const { return set_work_; }
-  static double work(Index n_features, Index n_blocks) {
-    return 2.0 * static_cast<double>(n_features * n_blocks) *
+  static double work(Index n_features, Index n_blocks, Index n_outputs) {
+    return 2.0 * static_cast<double>(n_features * n_blocks * n_outputs) *
            static_cast<double>(n_features + n_blocks);
   }
 
@@ -44,22 +47,36 @@ class KroneckerInverse {
     Index first, count;      // of the eigenvectors of the smaller side
     const MatrixF* inverse;  // of I + representative x the larger side; null for I
   };
+  // Of one G.
+  struct Side {
+    MatrixF gram_vectors;
+    std::map<int, MatrixF> gram_inverses;  // by the exponent of the cluster
+    std::vector<Cluster> clusters;
+  };
+  struct Output {
+    MatrixF units;  // rotated into the eigenvectors if those are of G
+    MatrixF scaled, rotated, image;
+  };
 
+  const Side& side(std::size_t output) const { return sides_[std::min(output, sides_.size() - 1)]; }
   void make_clusters(ConstVectorRef values, double largest_other, const Matrix& other,
-                     std::map<int, MatrixF>& inverses);
-  void apply_clusters(const MatrixF& in, MatrixF& out) const;
+                     std::map<int, MatrixF>& inverses, std::vector<Cluster>& clusters);
+  void apply_clusters(const Side& side, const MatrixF& in, MatrixF& out) const;
+  void set_sides(std::vector<FeatureSpectrum>& features, const Matrix& overlap);
+  void set_outputs(ConstMatrixRef units);
   void set_correction(ConstVectorRef slack);
+  void invert(const Side& side, Output& output);
+  void finish(const Side& side, Output& output);
 
   int n_threads_;
   bool by_features_ = false;  // G is the smaller side
-  MatrixF gram_vectors_, overlap_vectors_;
-  std::map<int, MatrixF> gram_inverses_, overlap_inverses_;  // by the exponent of the cluster
-  std::vector<Cluster> clusters_;
+  MatrixF overlap_vectors_;
+  std::map<int, MatrixF> overlap_inverses_;
+  std::vector<Side> sides_;
+  std::vector<Output> outputs_;
   Vector inverse_root_;  // K^(-1/2)
-  MatrixF units_;        // rotated into the eigenvectors if those are of G
   Matrix correction_;    // Cholesky factor, n_blocks x n_blocks
   Vector along_;
-  MatrixF scaled_, rotated_, image_;
   double set_work_ = 0.0;
 };
 

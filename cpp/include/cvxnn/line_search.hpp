@@ -19,6 +19,7 @@ class LineSearch {
   // fit: the image of the direction. With `free`, the unpenalised block follows the step.
   void set_fit(const Matrix& fit, const QuadraticModel& model);
   void set_fit(const Matrix& fit, const QuadraticModel& model, Unpenalised& free);
+  void set_fit(double slope, double curvature);
 
   // The step's length: 0 where nothing descends, 1 where that does nearly as well as the minimiser.
   // The minimiser itself is often a kink, a block at zero, at which next steps would be stuck.
@@ -26,6 +27,7 @@ class LineSearch {
 
   // Of the objective, after a step of length t.
   double change(double t) const;
+  double penalty_change(double t) const;
 
  private:
   double derivative(double t) const;

@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "cvxnn/loss_hessian.hpp"
 #include "cvxnn/types.hpp"
 
 namespace cvxnn {
@@ -38,6 +39,9 @@ class Loss {
   // h: the curvature of a quadratic model of L at F, per sample the larger over outputs. Zero only
   // where the gradient is zero too.
   virtual void curvature(ConstMatrixRef F, VectorRef h) const = 0;
+
+  // H: the Hessian at F, of what curvature() stands for where there is none.
+  virtual void hessian(ConstMatrixRef F, LossHessian& H) const = 0;
 
   // l'' <= smoothness(): d is 1/smoothness() strongly concave in the metric of 1/omega. Infinite
   // for a loss with kinks.

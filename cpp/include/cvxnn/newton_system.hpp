@@ -5,6 +5,7 @@
 #include "cvxnn/feature_spectrum.hpp"
 #include "cvxnn/kronecker.hpp"
 #include "cvxnn/operators/operator.hpp"
+#include "cvxnn/profiled_hessian.hpp"
 #include "cvxnn/sample_system.hpp"
 #include "cvxnn/spectra.hpp"
 #include "cvxnn/unpenalised.hpp"
@@ -15,8 +16,9 @@ namespace cvxnn {
 // (B^T B + D) y = rhs over the non-zero blocks W_j, as vectors. B = Q diag(h)^(1/2) A, where Q
 // projects the unpenalised block out, and D is the Hessian of the penalty,
 //   D_j = kappa_j (I - u_j u_j^T) + ridge_j I,  u_j = W_j / ||W_j||,  kappa_j = level_j / ||W_j||.
-// Preconditioned by KroneckerInverse where blocks have common features and one output, and by its
-// diagonal blocks elsewhere. Products run on the operator: nothing of the size of B is formed.
+// Or with the Hessian of a loss instead of diag(h). Preconditioned by KroneckerInverse where blocks
+// have common features, and by its diagonal blocks elsewhere. Products run on the operator: nothing
+// of the size of B is formed.
 class NewtonSystem {
  public:
   NewtonSystem(const Operator& op, BlockSpectra& spectra, int n_threads);
@@ -24,12 +26,13 @@ class NewtonSystem {
   // h has changed.
   void clear();
 
-  // Makes room for any subset of the working set, whose spectra are known.
+  // Makes room for any subset of the working set.
   void reserve(const WorkingSet& working);
 
   // Takes the non-zero blocks of W. Makes the preconditioner, and so may allocate; solve() does
-  // not.
-  void set(const WorkingSet& working, const Vector& W, ConstVectorRef h);
+  // not. With a Hessian, which must stay, h is the curvature that bounds it.
+  void set(const WorkingSet& working, const Vector& W, ConstVectorRef h,
+           ProfiledHessian* hessian = nullptr);
 
   Index size() const { return starts_.back(); }
   Index n_blocks() const { return static_cast<Index>(blocks_.size()); }
@@ -66,6 +69,8 @@ class NewtonSystem {
                       Matrix& Ay);
   void apply(const Vector& y, Unpenalised& free, Precision precision, Control& control,
              Vector& out);
+  void curve(Unpenalised& free);
+  void prepare_features(ConstVectorRef h);
   void set_kronecker();
   void set_diagonal_blocks();
   void precondition(const Vector& v, Vector& out);
@@ -78,7 +83,8 @@ class NewtonSystem {
   std::vector<const BlockSpectrum*> spectrum_;
   Vector root_;                  // h^(1/2)
   Vector unit_, kappa_, ridge_;  // u, kappa and ridge of each block
-  FeatureSpectrum features_;
+  ProfiledHessian* hessian_ = nullptr;
+  std::vector<FeatureSpectrum> features_;  // one, or one an output
   KroneckerInverse kronecker_;
   bool by_kronecker_ = false;
   Vector rotated_, scaled_unit_, correction_;  // of the Sherman-Morrison formula

@@ -76,7 +76,7 @@ class RestrictedProblem {
 
   // Estimated seconds of the Newton steps so far, by their products and decompositions: the same on
   // every machine.
-  double effort() const { return descent_.effort(); }
+  double effort() const { return descent_.effort() + newton_.effort(); }
 
  private:
   void set_model();
@@ -88,6 +88,8 @@ class RestrictedProblem {
   double gap(const Loss& loss, const Matrix& Theta, double scale, double conjugates = 0.0) const;
   double restricted_gap(const Loss& loss, Control& control);
   bool line_search();
+  bool newton_on_loss(double target, Control& control);
+  bool curves_outputs_apart() const;
   void remember();
   void restore();
 
@@ -100,6 +102,7 @@ class RestrictedProblem {
   BlockDescent descent_;
   Fista fista_;
   InteriorPoint interior_;
+  NewtonMethod newton_;  // on the loss; that on the model is descent_'s
   AugmentedLagrangian lagrangian_;
   DualCorrection correction_;
   QuadraticModel model_;  // model_.F is the fit
