@@ -24,6 +24,7 @@ from cvxnn._validation import (
     check_share,
     check_targets,
     check_time_limit,
+    check_verbose,
     refuse_sparse,
 )
 from cvxnn.losses import Huber, Loss, resolve_loss
@@ -214,7 +215,7 @@ def observer(verbose: int, callback: Callback | None) -> Callable[[dict[str, Any
 @contextlib.contextmanager
 def shown_log(verbose: int) -> Iterator[None]:
     """Let the package's log through for the time of one call: to stderr if nobody listens."""
-    if check_count(verbose, "verbose", least=0) == 0:
+    if check_verbose(verbose) == 0:
         yield
         return
     level = _log.level

@@ -347,6 +347,13 @@ def check_count(
     return int(value)
 
 
+def check_verbose(value: int | np.bool_) -> int:
+    """Return the level: of True, as of scikit-learn's MLPs, one."""
+    if isinstance(value, (bool, np.bool_)):
+        return int(value)
+    return check_count(value, "verbose", least=0)
+
+
 def check_choice(value: Any, name: str, choices: tuple[str, ...]) -> str:
     """Return one of a few names."""
     if not isinstance(value, str) or value not in choices:

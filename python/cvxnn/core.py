@@ -192,7 +192,7 @@ def solve(
         is random.
     callback : callable or None, default=None
         Called with an `IterationInfo` at each evaluation of the gap; True stops the solve.
-    verbose : int, default=0
+    verbose : int or bool, default=0
         1 logs a line for each evaluation of the gap, to stderr unless logger ``cvxnn`` has a
         handler.
     init : SolveResult or None, default=None

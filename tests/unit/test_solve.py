@@ -155,9 +155,10 @@ def test_trace_and_callback_see_the_same(data):
     assert max(bounds) <= result.primal
 
 
-def test_verbose_logs_each_evaluation(data, caplog):
+@pytest.mark.parametrize("verbose", [1, True, np.True_])
+def test_verbose_logs_each_evaluation(data, caplog, verbose):
     X, y, patterns = data
-    result = cvxnn.solve(X, y, patterns, alpha=0.01, verbose=1)
+    result = cvxnn.solve(X, y, patterns, alpha=0.01, verbose=verbose)
     assert len(caplog.messages) == result.n_iter
     assert all("primal" in line and "gap" in line for line in caplog.messages)
     caplog.clear()

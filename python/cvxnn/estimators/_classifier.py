@@ -84,7 +84,7 @@ None, default=None
         Threads; None is OpenMP's setting. The model is bitwise the same for any number.
     random_state : int, Generator, RandomState or None, default=0
         Decides the gates, and nothing else is random.
-    verbose : int, default=0
+    verbose : int or bool, default=0
         1 logs the progress of the solver.
 
     Attributes

@@ -72,7 +72,7 @@ class ConvReLURegressor(RegressorTargets, ConvolutionalEstimator):
         Threads; None is OpenMP's setting.
     random_state : int, Generator, RandomState or None, default=0
         Decides the gates, and nothing else is random.
-    verbose : int, default=0
+    verbose : int or bool, default=0
         1 logs the progress of the solver.
 
     Attributes

@@ -52,7 +52,7 @@ class ConvexSelfAttention(TokenEstimator):
         Threads; None is OpenMP's setting.
     random_state : int, Generator, RandomState or None, default=0
         Decides the gates, and nothing else is random.
-    verbose : int, default=0
+    verbose : int or bool, default=0
         1 logs the progress of the solver.
 
     Attributes
@@ -145,7 +145,7 @@ class ConvexMLPMixer(TokenEstimator):
         Threads; None is OpenMP's setting.
     random_state : int, Generator, RandomState or None, default=0
         Decides the gates, and nothing else is random.
-    verbose : int, default=0
+    verbose : int or bool, default=0
         1 logs the progress of the solver.
 
     Attributes
@@ -241,7 +241,7 @@ class ConvexFNO(TokenEstimator):
         Threads; None is OpenMP's setting.
     random_state : int, Generator, RandomState or None, default=0
         Decides the gates, and nothing else is random.
-    verbose : int, default=0
+    verbose : int or bool, default=0
         1 logs the progress of the solver.
 
     Attributes
