@@ -1,11 +1,11 @@
 #include "cvxnn/block_update.hpp"
 
-#include <Eigen/Eigenvalues>
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
 #include "cvxnn/power_iteration.hpp"
+#include "cvxnn/symmetric_eigen.hpp"
 
 namespace cvxnn {
 namespace {
@@ -24,9 +24,7 @@ BlockSpectrum decompose(ConstMatrixRef gram) {
     spectrum.values = Vector::Constant(gram.rows(), std::min(bound, gram.norm()));
     return spectrum;
   }
-  const Eigen::SelfAdjointEigenSolver<Matrix> eigen(gram);
-  spectrum.values = eigen.eigenvalues();
-  spectrum.vectors = eigen.eigenvectors();
+  symmetric_eigen(gram, spectrum.values, spectrum.vectors);
   const double cut = kRangeTolerance * spectrum.values.maxCoeff();
   spectrum.values = (spectrum.values.array() > cut).select(spectrum.values, 0.0);
   return spectrum;

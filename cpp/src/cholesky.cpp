@@ -74,6 +74,11 @@ bool factor_in_place(MatrixFRef S, int n_threads, Control& control) {
   return factor<MatrixF>(S, n_threads, control);
 }
 
+bool factor_in_place(MatrixRef S) {
+  Control control;
+  return factor<Matrix>(S, 1, control);
+}
+
 void solve_factored(ConstMatrixRef S, MatrixRef B) {
   S.triangularView<Eigen::Lower>().solveInPlace(B);
   S.triangularView<Eigen::Lower>().transpose().solveInPlace(B);

@@ -1,6 +1,6 @@
 #include "cvxnn/feature_spectrum.hpp"
 
-#include <Eigen/Eigenvalues>
+#include "cvxnn/symmetric_eigen.hpp"
 
 namespace cvxnn {
 
@@ -18,9 +18,8 @@ void FeatureSpectrum::prepare(ConstVectorRef h) {
 
 void FeatureSpectrum::diagonalise() {
   if (vectors_.size() > 0) return;
-  const Eigen::SelfAdjointEigenSolver<Matrix> eigen(gram_);
-  values_ = eigen.eigenvalues().cwiseMax(0.0);
-  vectors_ = eigen.eigenvectors();
+  symmetric_eigen(gram_, values_, vectors_);
+  values_ = values_.cwiseMax(0.0);
 }
 
 const Vector& FeatureSpectrum::values() {

@@ -1,10 +1,10 @@
 #include "cvxnn/kronecker.hpp"
 
-#include <Eigen/Cholesky>
-#include <Eigen/Eigenvalues>
 #include <algorithm>
 #include <cmath>
 
+#include "cvxnn/cholesky.hpp"
+#include "cvxnn/symmetric_eigen.hpp"
 #include "cvxnn/threads.hpp"
 
 namespace cvxnn {
@@ -29,8 +29,10 @@ void strip_product(const A& a, const B& b, int n_threads, Out&& out) {
 MatrixF shifted_inverse(const Matrix& A, double factor) {
   Matrix shifted = factor * A;
   shifted.diagonal().array() += 1.0;
-  const Eigen::LLT<Eigen::Ref<Matrix>> cholesky(shifted);
-  return cholesky.solve(Matrix::Identity(A.rows(), A.cols())).cast<float>();
+  factor_in_place(shifted);
+  Matrix inverse = Matrix::Identity(A.rows(), A.cols());
+  solve_factored(shifted, inverse);
+  return inverse.cast<float>();
 }
 
 }  // namespace
@@ -81,12 +83,14 @@ void KroneckerInverse::set_sides(std::vector<FeatureSpectrum>& features, const M
     }
     return;
   }
-  const Eigen::SelfAdjointEigenSolver<Matrix> eigen(overlap);
-  overlap_vectors_ = eigen.eigenvectors().cast<float>();
+  Vector values;
+  Matrix vectors;
+  symmetric_eigen(overlap, values, vectors);
+  overlap_vectors_ = vectors.cast<float>();
   set_work_ += 4.0 * std::pow(static_cast<double>(overlap.rows()), 3);
   for (std::size_t k = 0; k < sides_.size(); ++k) {
-    make_clusters(eigen.eigenvalues(), features[k].gram().trace(), features[k].gram(),
-                  sides_[k].gram_inverses, sides_[k].clusters);
+    make_clusters(values, features[k].gram().trace(), features[k].gram(), sides_[k].gram_inverses,
+                  sides_[k].clusters);
   }
 }
 
@@ -144,8 +148,7 @@ void KroneckerInverse::set_correction(ConstVectorRef slack) {
   }
   // Positive in spite of rounding, and where a u_j does nothing.
   correction_.diagonal().array() += 1e-6;
-  Eigen::LLT<Eigen::Ref<Matrix>> cholesky(correction_);
-  if (cholesky.info() != Eigen::Success) correction_.setIdentity();
+  if (!factor_in_place(correction_)) correction_.setIdentity();
 }
 
 void KroneckerInverse::apply_clusters(const Side& side, const MatrixF& in, MatrixF& out) const {

@@ -1,10 +1,10 @@
 #include "cvxnn/newton_system.hpp"
 
-#include <Eigen/Cholesky>
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
+#include "cvxnn/cholesky.hpp"
 #include "cvxnn/cost_model.hpp"
 
 namespace cvxnn {
@@ -192,9 +192,8 @@ bool NewtonSystem::solve_directly(const Vector& rhs, Unpenalised& free, Control&
   schur.diagonal().head(m) += ridge_.head(m);
   Vector v = -Z.transpose() * samples_;
   for (Index a = 0; a < m; ++a) v[a] += unit(a).dot(part(rhs, a));
-  const Eigen::LLT<Eigen::Ref<Matrix>> factor(schur);
-  if (factor.info() != Eigen::Success) return false;
-  v = factor.solve(v);
+  if (!factor_in_place(schur)) return false;
+  solve_factored(schur, v);
   samples_.noalias() += Z * v;
   sample_system_.solve_upper(samples_);
 

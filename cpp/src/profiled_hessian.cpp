@@ -1,5 +1,7 @@
 #include "cvxnn/profiled_hessian.hpp"
 
+#include "cvxnn/cholesky.hpp"
+
 namespace cvxnn {
 namespace {
 constexpr double kRidge = 1e-12;  // softmax does not see what all outputs share
@@ -11,29 +13,29 @@ bool ProfiledHessian::set(const LossHessian& H, const Unpenalised& free) {
   free_ = &free;
   const Index f = free.size(), c = H.diagonal.cols();
   if (f == 0) return true;
-  Matrix system(f * c, f * c), curved(H.diagonal.rows(), c);
+  factor_.resize(f * c, f * c);
+  Matrix curved(H.diagonal.rows(), c);
   for (Index l = 0; l < c; ++l) {
     curved.setZero();
     curved.col(l).setOnes();
     H.apply(curved);
     for (Index k = 0; k < c; ++k) {
-      system.block(k * f, l * f, f, f).noalias() =
+      factor_.block(k * f, l * f, f, f).noalias() =
           free.columns().transpose() * (curved.col(k).asDiagonal() * free.columns());
     }
   }
-  scale_ = system.diagonal().cwiseMax(0.0).cwiseSqrt();
+  scale_ = factor_.diagonal().cwiseMax(0.0).cwiseSqrt();
   scale_ = (scale_.array() > 0.0).select(scale_.cwiseInverse(), 0.0);
-  system = scale_.asDiagonal() * system * scale_.asDiagonal();
-  system.diagonal().array() += kRidge;
-  factor_.compute(system);
-  return factor_.info() == Eigen::Success;
+  factor_ = scale_.asDiagonal() * factor_ * scale_.asDiagonal();
+  factor_.diagonal().array() += kRidge;
+  return factor_in_place(factor_);
 }
 
 void ProfiledHessian::solve(ConstMatrixRef G, Matrix& C) const {
   C.noalias() = free_->columns().transpose() * G;
-  auto entries = C.reshaped();
+  Eigen::Map<Vector> entries(C.data(), C.size());
   entries.array() *= scale_.array();
-  factor_.solveInPlace(entries);
+  solve_factored(factor_, MatrixMap(C.data(), C.size(), 1));
   entries.array() *= scale_.array();
 }
 

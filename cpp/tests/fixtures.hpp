@@ -15,6 +15,7 @@
 #include "cvxnn/make_loss.hpp"
 #include "cvxnn/operators/masked.hpp"
 #include "cvxnn/patterns.hpp"
+#include "cvxnn/symmetric_eigen.hpp"
 #include "cvxnn/threads.hpp"
 #include "cvxnn/types.hpp"
 
@@ -28,6 +29,14 @@ inline Matrix random_matrix(Index rows, Index cols, unsigned seed) {
   std::mt19937_64 engine(seed);
   std::normal_distribution<double> normal;
   return Matrix::NullaryExpr(rows, cols, [&] { return normal(engine); });
+}
+
+// Ascending, of a symmetric matrix.
+inline Vector eigenvalues(ConstMatrixRef S) {
+  Vector values;
+  Matrix vectors;
+  symmetric_eigen(S, values, vectors);
+  return values;
 }
 
 template <class T>

@@ -1,5 +1,3 @@
-#include <Eigen/Eigenvalues>
-
 #include "cvxnn/errors.hpp"
 #include "cvxnn/operators/dense.hpp"
 #include "cvxnn/operators/feature.hpp"
@@ -133,7 +131,7 @@ void check_curvature(const Twin& twin, const Vector& h) {
     CHECK(relative_error(H, gram) <= 1e-13);
     CHECK(same_bits(H, H.transpose()));
     expected[b] = gram.trace();
-    CHECK(H.selfadjointView<Eigen::Lower>().eigenvalues().maxCoeff() <= bound * (1.0 + 1e-12));
+    CHECK(eigenvalues(H).maxCoeff() <= bound * (1.0 + 1e-12));
   }
   twin.op.squared_norms(h, norms);
   CHECK(relative_error(norms, expected) <= 1e-13);

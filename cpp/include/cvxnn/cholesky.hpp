@@ -15,6 +15,9 @@ void add_lower_product(float factor, ConstMatrixFRef L, int n_threads, MatrixFRe
 bool factor_in_place(MatrixRef S, int n_threads, Control& control);
 bool factor_in_place(MatrixFRef S, int n_threads, Control& control);
 
+// The same for small ones: on one thread, not to be stopped.
+bool factor_in_place(MatrixRef S);
+
 // Overwrites B by S^-1 B, after factor_in_place.
 void solve_factored(ConstMatrixRef S, MatrixRef B);
 

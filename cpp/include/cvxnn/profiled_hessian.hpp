@@ -1,8 +1,6 @@
 // The Hessian of a loss where an unpenalised block follows every step.
 #pragma once
 
-#include <Eigen/Cholesky>
-
 #include "cvxnn/loss_hessian.hpp"
 #include "cvxnn/types.hpp"
 #include "cvxnn/unpenalised.hpp"
@@ -30,7 +28,7 @@ class ProfiledHessian {
   const LossHessian* H_ = nullptr;
   const Unpenalised* free_ = nullptr;
   Vector scale_;  // 1 / diag^(1/2): units of columns do not matter
-  Eigen::LLT<Matrix> factor_;
+  Matrix factor_;
   Matrix coefs_, image_;
 };
 
