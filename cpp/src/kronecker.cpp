@@ -37,7 +37,10 @@ MatrixF shifted_inverse(const Matrix& A, double factor) {
 
 }  // namespace
 
-void KroneckerInverse::clear() { sides_.clear(); }
+void KroneckerInverse::clear() {
+  gram_vectors_.resize(0, 0);
+  gram_inverses_.clear();
+}
 
 // values: ascending eigenvalues of the smaller side.
 void KroneckerInverse::make_clusters(ConstVectorRef values, double largest_other,
@@ -70,16 +73,15 @@ void KroneckerInverse::make_clusters(ConstVectorRef values, double largest_other
 }
 
 // A trace bounds the largest eigenvalue.
-void KroneckerInverse::set_sides(std::vector<FeatureSpectrum>& features, const Matrix& overlap) {
-  sides_.resize(features.size());
+void KroneckerInverse::cluster_outputs(FeatureSpectrum& features, ConstVectorRef scales,
+                                       const Matrix& overlap) {
+  outputs_.resize(scales.size());
   if (by_features_) {
+    if (gram_vectors_.size() == 0) gram_vectors_ = features.vectors().cast<float>();
     overlap_inverses_.clear();
-    for (std::size_t k = 0; k < sides_.size(); ++k) {
-      if (sides_[k].gram_vectors.size() == 0) {
-        sides_[k].gram_vectors = features[k].vectors().cast<float>();
-      }
-      make_clusters(features[k].values(), overlap.trace(), overlap, overlap_inverses_,
-                    sides_[k].clusters);
+    for (Index k = 0; k < scales.size(); ++k) {
+      make_clusters(scales[k] * features.values(), overlap.trace(), overlap, overlap_inverses_,
+                    outputs_[k].clusters);
     }
     return;
   }
@@ -88,15 +90,14 @@ void KroneckerInverse::set_sides(std::vector<FeatureSpectrum>& features, const M
   symmetric_eigen(overlap, values, vectors);
   overlap_vectors_ = vectors.cast<float>();
   set_work_ += 4.0 * std::pow(static_cast<double>(overlap.rows()), 3);
-  for (std::size_t k = 0; k < sides_.size(); ++k) {
-    make_clusters(values, features[k].gram().trace(), features[k].gram(), sides_[k].gram_inverses,
-                  sides_[k].clusters);
+  for (Index k = 0; k < scales.size(); ++k) {
+    make_clusters(scales[k] * values, features.gram().trace(), features.gram(), gram_inverses_,
+                  outputs_[k].clusters);
   }
 }
 
-void KroneckerInverse::set_outputs(ConstMatrixRef units) {
+void KroneckerInverse::set_units(ConstMatrixRef units) {
   const Index d = units.rows(), m = inverse_root_.size(), c = units.cols() / m;
-  outputs_.resize(c);
   for (Index k = 0; k < c; ++k) {
     Output& output = outputs_[k];
     for (MatrixF* M : {&output.units, &output.scaled, &output.rotated, &output.image}) {
@@ -104,22 +105,22 @@ void KroneckerInverse::set_outputs(ConstMatrixRef units) {
     }
     output.scaled = units(Eigen::all, Eigen::seqN(k, m, c)).cast<float>();
     if (by_features_) {
-      strip_product(side(k).gram_vectors.transpose(), output.scaled, n_threads_, output.units);
+      strip_product(gram_vectors_.transpose(), output.scaled, n_threads_, output.units);
     } else {
       output.units = output.scaled;
     }
   }
 }
 
-void KroneckerInverse::set(std::vector<FeatureSpectrum>& features, Matrix overlap,
+void KroneckerInverse::set(FeatureSpectrum& features, ConstVectorRef scales, Matrix overlap,
                            ConstVectorRef kappa, ConstVectorRef ridge, ConstMatrixRef units) {
   const Index m = overlap.rows();
   by_features_ = units.rows() <= m;
   inverse_root_ = (kappa + ridge).cwiseSqrt().cwiseInverse();
   overlap = inverse_root_.asDiagonal() * overlap * inverse_root_.asDiagonal();
   set_work_ = std::pow(static_cast<double>(m), 3) / 6.0;
-  set_sides(features, overlap);
-  set_outputs(units);
+  cluster_outputs(features, scales, overlap);
+  set_units(units);
   along_.resize(m);
   set_correction(ridge.cwiseQuotient(kappa));
 }
@@ -128,9 +129,9 @@ void KroneckerInverse::set(std::vector<FeatureSpectrum>& features, Matrix overla
 // off, in units of K: S^-1 = I + diag(ridge / kappa). The squares of a unit's outputs sum to one.
 void KroneckerInverse::set_correction(ConstVectorRef slack) {
   correction_ = slack.asDiagonal();
-  for (std::size_t k = 0; k < outputs_.size(); ++k) {
-    const MatrixF& units = outputs_[k].units;
-    for (const Cluster& cluster : side(k).clusters) {
+  for (const Output& output : outputs_) {
+    const MatrixF& units = output.units;
+    for (const Cluster& cluster : output.clusters) {
       if (cluster.inverse == nullptr) continue;
       const MatrixF& inverse = *cluster.inverse;
       if (by_features_) {
@@ -151,8 +152,9 @@ void KroneckerInverse::set_correction(ConstVectorRef slack) {
   if (!factor_in_place(correction_)) correction_.setIdentity();
 }
 
-void KroneckerInverse::apply_clusters(const Side& side, const MatrixF& in, MatrixF& out) const {
-  for (const Cluster& cluster : side.clusters) {
+void KroneckerInverse::apply_clusters(const std::vector<Cluster>& clusters, const MatrixF& in,
+                                      MatrixF& out) const {
+  for (const Cluster& cluster : clusters) {
     if (by_features_) {
       const auto rows = in.middleRows(cluster.first, cluster.count);
       auto to = out.middleRows(cluster.first, cluster.count);
@@ -174,29 +176,29 @@ void KroneckerInverse::apply_clusters(const Side& side, const MatrixF& in, Matri
 }
 
 // From scaled, without the terms of rank one: what those need of it is added to along_.
-void KroneckerInverse::invert(const Side& side, Output& output) {
+void KroneckerInverse::invert(Output& output) {
   if (by_features_) {
-    strip_product(side.gram_vectors.transpose(), output.scaled, n_threads_, output.rotated);
-    apply_clusters(side, output.rotated, output.image);
+    strip_product(gram_vectors_.transpose(), output.scaled, n_threads_, output.rotated);
+    apply_clusters(output.clusters, output.rotated, output.image);
     along_ += output.units.cwiseProduct(output.image).colwise().sum().transpose().cast<double>();
   } else {
     strip_product(output.scaled, overlap_vectors_, n_threads_, output.rotated);
-    apply_clusters(side, output.rotated, output.image);
+    apply_clusters(output.clusters, output.rotated, output.image);
     strip_product(output.image, overlap_vectors_.transpose(), n_threads_, output.rotated);
     along_ += output.units.cwiseProduct(output.rotated).colwise().sum().transpose().cast<double>();
   }
 }
 
 // Again, with the terms of rank one; into scaled.
-void KroneckerInverse::finish(const Side& side, Output& output) {
+void KroneckerInverse::finish(Output& output) {
   if (by_features_) {
     output.rotated += output.units * along_.cast<float>().asDiagonal();
-    apply_clusters(side, output.rotated, output.image);
-    strip_product(side.gram_vectors, output.image, n_threads_, output.scaled);
+    apply_clusters(output.clusters, output.rotated, output.image);
+    strip_product(gram_vectors_, output.image, n_threads_, output.scaled);
   } else {
     output.scaled += output.units * along_.cast<float>().asDiagonal();
     strip_product(output.scaled, overlap_vectors_, n_threads_, output.rotated);
-    apply_clusters(side, output.rotated, output.image);
+    apply_clusters(output.clusters, output.rotated, output.image);
     strip_product(output.image, overlap_vectors_.transpose(), n_threads_, output.scaled);
   }
 }
@@ -211,12 +213,12 @@ void KroneckerInverse::apply(MatrixRef V) {
   for (Index k = 0; k < c; ++k) {
     outputs_[k].scaled =
         (columns(k) * (inverse_root_ / (root * largest)).asDiagonal()).cast<float>();
-    invert(side(k), outputs_[k]);
+    invert(outputs_[k]);
   }
   correction_.triangularView<Eigen::Lower>().solveInPlace(along_);
   correction_.triangularView<Eigen::Lower>().transpose().solveInPlace(along_);
   for (Index k = 0; k < c; ++k) {
-    finish(side(k), outputs_[k]);
+    finish(outputs_[k]);
     columns(k) = outputs_[k].scaled.cast<double>() * (root * largest * inverse_root_).asDiagonal();
   }
 }

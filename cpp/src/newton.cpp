@@ -148,7 +148,6 @@ double NewtonMethod::loss_step(const Loss& loss, const WorkingSet& working, Vect
                                Control& control, Matrix& F) {
   loss.hessian(F, hessian_);
   if (!profiled_.set(hessian_, free)) return 0.0;
-  system_.clear();
   system_.set(working, W, h, &profiled_);
   if (system_.n_blocks() == 0) return 0.0;
   residual_.resize(F.rows(), F.cols());

@@ -13,6 +13,7 @@ NewtonSystem::NewtonSystem(const Operator& op, BlockSpectra& spectra, int n_thre
     : op_(op),
       spectra_(spectra),
       n_threads_(n_threads),
+      features_(op.common_features()),
       kronecker_(n_threads),
       sample_system_(op, n_threads) {}
 
@@ -61,16 +62,19 @@ void NewtonSystem::set(const WorkingSet& working, const Vector& W, ConstVectorRe
   for (const Index b : blocks_) spectrum_.push_back(&spectra_[b]);
 }
 
+// Of several outputs each is taken to have a share of the mean curvature.
 void NewtonSystem::prepare_features(ConstVectorRef h) {
-  if (!features_.empty()) return;
   Matrix curvatures = h;
   if (hessian_ != nullptr) curvatures = hessian_->hessian().main_diagonal();
-  features_.resize(curvatures.cols(), FeatureSpectrum(op_.common_features()));
-  const Index d = op_.common_features()->n_features();
-  for (Index k = 0; k < curvatures.cols(); ++k) {
-    features_[k].prepare(curvatures.col(k));
+  if (!features_.ready()) {
+    const Vector mean = curvatures.rowwise().mean();
+    features_.prepare(mean);
+    features_curvature_ = mean.sum();
+    const Index d = op_.common_features()->n_features();
     effort_ += cost::gram(2 * op_.n_samples(), d) + cost::eigenvectors(d);
   }
+  scales_ = curvatures.colwise().sum();
+  if (features_curvature_ > 0.0) scales_ /= features_curvature_;
 }
 
 void NewtonSystem::clear() {
@@ -84,7 +88,7 @@ void NewtonSystem::set_kronecker() {
   op_.common_features()->overlaps(blocks_, overlap);
   const Index columns = m * n_outputs_;
   const ConstMatrixMap units(unit_.data(), size() / columns, columns);
-  kronecker_.set(features_, std::move(overlap), kappa_.head(m), ridge_.head(m), units);
+  kronecker_.set(features_, scales_, std::move(overlap), kappa_.head(m), ridge_.head(m), units);
   effort_ += kronecker_.set_work() / cost::kDenseRate;
 }
 

@@ -253,6 +253,7 @@ void RestrictedProblem::minimise_smooth(double target, Control& control) {
 // Newton steps of the objective itself, which end with the gap at the target or with a short one.
 // False where none descends.
 bool RestrictedProblem::newton_on_loss(double target, Control& control) {
+  newton_.clear();
   newton_.reserve(working, op_.n_samples());
   for (Index step = 0; step < kLossSteps; ++step) {
     const double t = newton_.loss_step(smooth_, working, working.coefs, free, model_.h, precision,

@@ -39,17 +39,18 @@ struct Case {
     return A.transpose() * A / static_cast<double>(size);
   }
 
-  Matrix gram_of(Index output) const { return static_cast<double>(1 + output) * gram; }
+  static double output_scale(Index output) { return static_cast<double>(1 + output); }
 
-  // overlap (x) grams + diag(kappa + ridge) - sum_j kappa_j u_j u_j^T on columns one after the
-  // other.
+  // overlap (x) scaled grams + diag(kappa + ridge) - sum_j kappa_j u_j u_j^T on columns one after
+  // the other.
   Matrix dense() const {
     const Index d = gram.rows(), m = overlap.rows(), size = d * n_outputs;
     Matrix M = Matrix::Zero(size * m, size * m);
     for (Index p = 0; p < m; ++p) {
       for (Index k = 0; k < n_outputs; ++k) {
         for (Index q = 0; q < m; ++q) {
-          M.block(p * size + k * d, q * size + k * d, d, d) = overlap(p, q) * gram_of(k);
+          M.block(p * size + k * d, q * size + k * d, d, d) =
+              overlap(p, q) * output_scale(k) * gram;
         }
       }
       M.block(p * size, p * size, size, size) +=
@@ -62,15 +63,13 @@ struct Case {
   // Column by column.
   Matrix inverse(int n_threads) const {
     const Index d = gram.rows(), columns = overlap.rows() * n_outputs;
-    std::vector<FeatureSpectrum> spectra;
-    std::vector<Features> features;
-    for (Index k = 0; k < n_outputs; ++k) features.emplace_back(gram_of(k));
-    for (const Features& of_output : features) {
-      spectra.emplace_back(&of_output);
-      spectra.back().prepare(Vector::Ones(1));
-    }
+    const Features features(gram);
+    FeatureSpectrum spectrum(&features);
+    spectrum.prepare(Vector::Ones(1));
     KroneckerInverse kronecker(n_threads);
-    kronecker.set(spectra, overlap, kappa, ridge, ConstMatrixMap(units.data(), d, columns));
+    const Vector scales = Vector::NullaryExpr(n_outputs, [](Index k) { return output_scale(k); });
+    kronecker.set(spectrum, scales, overlap, kappa, ridge,
+                  ConstMatrixMap(units.data(), d, columns));
     Matrix result = Matrix::Identity(d * columns, d * columns);
     for (Index k = 0; k < result.cols(); ++k) {
       kronecker.apply(MatrixMap(result.col(k).data(), d, columns));

@@ -1,7 +1,6 @@
 // The Newton matrix of masked blocks taken for a Kronecker product, and inverted: a preconditioner.
 #pragma once
 
-#include <algorithm>
 #include <map>
 #include <vector>
 
@@ -16,7 +15,7 @@ namespace cvxnn {
 // K = diag(kappa + ridge). The smaller of C and G is diagonalised; then the larger one is inverted
 // once for each cluster of eigenvalues, which a factor of four may separate: M^-1 loses little by
 // that. The terms of rank one follow by Woodbury's formula. Of several outputs each has this form,
-// with a G of its own or a common one, and the terms of rank one join them. Applied in float.
+// with a multiple of G, and the terms of rank one join them. Applied in float.
 class KroneckerInverse {
  public:
   // Larger sides than this cost more than they save.
@@ -27,9 +26,9 @@ class KroneckerInverse {
   // The features have changed.
   void clear();
 
-  // features: one, or one an output. overlap: n_blocks x n_blocks, consumed. units: a block's
-  // outputs side by side, n_features x (n_outputs n_blocks); of each block, of norm one.
-  void set(std::vector<FeatureSpectrum>& features, Matrix overlap, ConstVectorRef kappa,
+  // scales: of G, one an output. overlap: n_blocks x n_blocks, consumed. units: a block's outputs
+  // side by side, n_features x (n_outputs n_blocks); of each block, of norm one.
+  void set(FeatureSpectrum& features, ConstVectorRef scales, Matrix overlap, ConstVectorRef kappa,
            ConstVectorRef ridge, ConstMatrixRef units);
 
   // Overwrites V by M^-1 V; laid out as units.
@@ -47,32 +46,25 @@ class KroneckerInverse {
     Index first, count;      // of the eigenvectors of the smaller side
     const MatrixF* inverse;  // of I + representative x the larger side; null for I
   };
-  // Of one G.
-  struct Side {
-    MatrixF gram_vectors;
-    std::map<int, MatrixF> gram_inverses;  // by the exponent of the cluster
-    std::vector<Cluster> clusters;
-  };
   struct Output {
+    std::vector<Cluster> clusters;
     MatrixF units;  // rotated into the eigenvectors if those are of G
     MatrixF scaled, rotated, image;
   };
 
-  const Side& side(std::size_t output) const { return sides_[std::min(output, sides_.size() - 1)]; }
   void make_clusters(ConstVectorRef values, double largest_other, const Matrix& other,
                      std::map<int, MatrixF>& inverses, std::vector<Cluster>& clusters);
-  void apply_clusters(const Side& side, const MatrixF& in, MatrixF& out) const;
-  void set_sides(std::vector<FeatureSpectrum>& features, const Matrix& overlap);
-  void set_outputs(ConstMatrixRef units);
+  void cluster_outputs(FeatureSpectrum& features, ConstVectorRef scales, const Matrix& overlap);
+  void set_units(ConstMatrixRef units);
   void set_correction(ConstVectorRef slack);
-  void invert(const Side& side, Output& output);
-  void finish(const Side& side, Output& output);
+  void apply_clusters(const std::vector<Cluster>& clusters, const MatrixF& in, MatrixF& out) const;
+  void invert(Output& output);
+  void finish(Output& output);
 
   int n_threads_;
   bool by_features_ = false;  // G is the smaller side
-  MatrixF overlap_vectors_;
-  std::map<int, MatrixF> overlap_inverses_;
-  std::vector<Side> sides_;
+  MatrixF gram_vectors_, overlap_vectors_;
+  std::map<int, MatrixF> gram_inverses_, overlap_inverses_;  // by the exponent of the cluster
   std::vector<Output> outputs_;
   Vector inverse_root_;  // K^(-1/2)
   Matrix correction_;    // Cholesky factor, n_blocks x n_blocks

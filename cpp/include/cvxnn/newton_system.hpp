@@ -23,7 +23,8 @@ class NewtonSystem {
  public:
   NewtonSystem(const Operator& op, BlockSpectra& spectra, int n_threads);
 
-  // h has changed.
+  // h has changed. With a Hessian the preconditioner may lag behind: the features of an earlier
+  // one.
   void clear();
 
   // Makes room for any subset of the working set.
@@ -84,7 +85,9 @@ class NewtonSystem {
   Vector root_;                  // h^(1/2)
   Vector unit_, kappa_, ridge_;  // u, kappa and ridge of each block
   ProfiledHessian* hessian_ = nullptr;
-  std::vector<FeatureSpectrum> features_;  // one, or one an output
+  FeatureSpectrum features_;
+  double features_curvature_ = 0.0;  // that they were made with, summed
+  Vector scales_;                    // of the outputs, beside it
   KroneckerInverse kronecker_;
   bool by_kronecker_ = false;
   Vector rotated_, scaled_unit_, correction_;  // of the Sherman-Morrison formula
