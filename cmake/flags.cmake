@@ -15,9 +15,10 @@ if(CVXNN_WERROR)
 endif()
 if(CVXNN_SANITIZE)
   list(JOIN CVXNN_SANITIZE "," _cvxnn_sanitizers)
-  # Null and misaligned vector accesses fault by themselves, and looking for them slows builds.
+  # Null and misaligned vector accesses fault by themselves, what lies outside of an object is seen on
+  # access, and looking for these slows builds.
   target_compile_options(
-    cvxnn_flags INTERFACE -fsanitize=${_cvxnn_sanitizers} -fno-sanitize=null,alignment
+    cvxnn_flags INTERFACE -fsanitize=${_cvxnn_sanitizers} -fno-sanitize=null,alignment,object-size,pointer-overflow
                           -fno-omit-frame-pointer -fno-sanitize-recover=all)
   target_link_options(cvxnn_flags INTERFACE -fsanitize=${_cvxnn_sanitizers})
 endif()

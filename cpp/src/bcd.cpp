@@ -1,9 +1,10 @@
 #include "cvxnn/bcd.hpp"
 
-#include <Eigen/Cholesky>
 #include <algorithm>
 #include <cmath>
 #include <limits>
+
+#include "cvxnn/cholesky.hpp"
 
 namespace cvxnn {
 namespace {
@@ -29,9 +30,9 @@ bool Extrapolation::extrapolate(VectorRef out) {
   clear();
   if (!(trace > 0.0)) return false;
   gram_.diagonal().array() += 1e-12 * trace;
-  const Eigen::LLT<Eigen::Matrix<double, kDepth, kDepth>> factor(gram_);
-  if (factor.info() != Eigen::Success) return false;
-  weights_ = factor.solve(Eigen::Matrix<double, kDepth, 1>::Ones());
+  if (!factor_in_place(gram_)) return false;
+  weights_.setOnes();
+  solve_factored(gram_, weights_);
   const double sum = weights_.sum();
   if (!std::isfinite(sum) || sum == 0.0) return false;
   weights_ /= sum;

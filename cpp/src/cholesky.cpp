@@ -80,8 +80,15 @@ bool factor_in_place(MatrixRef S) {
 }
 
 void solve_factored(ConstMatrixRef S, MatrixRef B) {
-  S.triangularView<Eigen::Lower>().solveInPlace(B);
-  S.triangularView<Eigen::Lower>().transpose().solveInPlace(B);
+  const auto L = S.triangularView<Eigen::Lower>();
+  if (B.cols() == 1) {  // not a vector to Eigen, nor as fast
+    auto b = B.col(0);
+    L.solveInPlace(b);
+    L.transpose().solveInPlace(b);
+    return;
+  }
+  L.solveInPlace(B);
+  L.transpose().solveInPlace(B);
 }
 
 }  // namespace cvxnn

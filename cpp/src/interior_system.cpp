@@ -77,12 +77,11 @@ bool InteriorSystem::correct(const WorkingSet& working, Control& control) {
   control.poll();
   Z_ = rounded.cast<double>();
   if (!Z_.allFinite()) return false;
-  Matrix C = Matrix::Zero(k + f, k + f);
-  add_lower_product(1.0, Z_.transpose(), n_threads_, C);
-  C.diagonal().head(k).array() += 1.0;
-  capacitance_.compute(C);
+  capacitance_.setZero(k + f, k + f);
+  add_lower_product(1.0, Z_.transpose(), n_threads_, capacitance_);
+  capacitance_.diagonal().head(k).array() += 1.0;
   inner_.resize(k + f);
-  return capacitance_.info() == Eigen::Success;
+  return factor_in_place(capacitance_, n_threads_, control);
 }
 
 void InteriorSystem::precondition(const Vector& r, Vector& out) {
@@ -91,7 +90,7 @@ void InteriorSystem::precondition(const Vector& r, Vector& out) {
   lagged_.solve_lower(rounded_);
   out = rounded_.col(0).cast<double>();
   inner_.noalias() = Z_.transpose() * out;
-  capacitance_.solveInPlace(inner_);
+  solve_factored(capacitance_, inner_);
   out.noalias() -= Z_ * inner_;
   rounded_.col(0) = out.cast<float>();
   lagged_.solve_upper(rounded_);
@@ -168,8 +167,11 @@ void InteriorSystem::solve_factored_system(const Vector& r, Vector& v) {
   v = r;
   exact_.solve_lower(v);
   if (free_.cols() > 0) {
-    const Eigen::LLT<Matrix> schur(free_solved_.transpose() * free_solved_);
-    v -= free_solved_ * schur.solve(free_solved_.transpose() * v);
+    Matrix schur = free_solved_.transpose() * free_solved_;
+    Vector along = free_solved_.transpose() * v;
+    factor_in_place(schur);
+    solve_factored(schur, along);
+    v -= free_solved_ * along;
   }
   exact_.solve_upper(v);
 }

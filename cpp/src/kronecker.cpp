@@ -215,8 +215,7 @@ void KroneckerInverse::apply(MatrixRef V) {
         (columns(k) * (inverse_root_ / (root * largest)).asDiagonal()).cast<float>();
     invert(outputs_[k]);
   }
-  correction_.triangularView<Eigen::Lower>().solveInPlace(along_);
-  correction_.triangularView<Eigen::Lower>().transpose().solveInPlace(along_);
+  solve_factored(correction_, along_);
   for (Index k = 0; k < c; ++k) {
     finish(outputs_[k]);
     columns(k) = outputs_[k].scaled.cast<double>() * (root * largest * inverse_root_).asDiagonal();

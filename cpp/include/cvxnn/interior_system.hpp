@@ -2,8 +2,6 @@
 // serves several iterations.
 #pragma once
 
-#include <Eigen/Cholesky>
-
 #include "cvxnn/control.hpp"
 #include "cvxnn/operators/operator.hpp"
 #include "cvxnn/sample_system.hpp"
@@ -51,7 +49,7 @@ class InteriorSystem {
   SampleSystem<MatrixF> lagged_;
   Vector lagged_a_;
   Matrix Z_;  // lagged^-1/2 of the (2 a_j)^(1/2) h^(1/2) A_j w_j that are not small, and of E
-  Eigen::LLT<Matrix> capacitance_;
+  Matrix capacitance_;  // its factor
   Vector inner_, coefs_, residual_, preconditioned_, search_, image_, samples_;
   MatrixF rounded_;
 
