@@ -1,6 +1,6 @@
 """Adaptive arrangements beside other ways to a ReLU network of the same objective, one thread.
 
-    python bench/bench_adaptive.py [--without pyscnn]
+    python bench/bench_adaptive.py [--without pyscnn] [--problems diabetes,breast_cancer]
 
 Squared loss on standardised data with a constant column, no output intercept, alpha a twentieth of
 alpha_max. cvxnn: patterns="adaptive", tol 1e-6. pyscnn (bench/peers/requirements.txt): its ReLU
@@ -31,13 +31,23 @@ STRENGTH = 0.05
 TOL = 1e-6
 
 
-def problems():
+def diabetes():
     X, y = load_diabetes(return_X_y=True)
-    yield "diabetes", X, (y - y.mean()) / y.std()
+    return X, (y - y.mean()) / y.std()
+
+
+def breast_cancer():
     X, y = load_breast_cancer(return_X_y=True)
-    yield "breast_cancer", X, 2.0 * y - 1.0
+    return X, 2.0 * y - 1.0
+
+
+def digits():
+    """0 to 4 against 5 to 9."""
     X, y = load_digits(return_X_y=True)
-    yield "digits, 0-4 against 5-9", X, np.where(y < 5, -1.0, 1.0)
+    return X, np.where(y < 5, -1.0, 1.0)
+
+
+PROBLEMS = {load.__name__: load for load in (diabetes, breast_cancer, digits)}
 
 
 def standardised(X):
@@ -140,11 +150,14 @@ def by_pyscnn(X, y, alpha, budget):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--without", default="", help="peers to leave out, comma-separated")
-    left_out = parser.parse_args().without.split(",")
+    parser.add_argument("--problems", default=",".join(PROBLEMS), help="names, comma-separated")
+    args = parser.parse_args()
+    left_out = args.without.split(",")
     warnings.simplefilter("ignore")
     print("| problem | method | seconds | objective | excess | worst restart |")
     print("|---|---|---|---|---|---|")
-    for name, raw, y in problems():
+    for name in args.problems.split(","):
+        raw, y = PROBLEMS[name]()
         X = standardised(raw)
         alpha = STRENGTH * cvxnn.alpha_max(X, y, "adaptive", activation="relu", n_threads=1)
         begin = time.perf_counter()
