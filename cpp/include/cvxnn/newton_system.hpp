@@ -17,8 +17,8 @@ namespace cvxnn {
 // projects the unpenalised block out, and D is the Hessian of the penalty,
 //   D_j = kappa_j (I - u_j u_j^T) + ridge_j I,  u_j = W_j / ||W_j||,  kappa_j = level_j / ||W_j||.
 // Or with the Hessian of a loss instead of diag(h). Preconditioned by KroneckerInverse where blocks
-// have common features, and by its diagonal blocks elsewhere. Products run on the operator: nothing
-// of the size of B is formed.
+// have common features, and one output or that Hessian; by its diagonal blocks elsewhere. Products
+// run on the operator: nothing of the size of B is formed.
 class NewtonSystem {
  public:
   NewtonSystem(const Operator& op, BlockSpectra& spectra, int n_threads);
