@@ -95,6 +95,27 @@ def test_options_reach_the_estimator(table, data, tmp_path, run):
     assert not cvxnn.Network.load(model).intercepts_[1].any()
 
 
+def test_penalties_reach_the_estimator_and_are_not_certified(table, data, tmp_path, run):
+    model = tmp_path / "m.npz"
+    base = ("fit", table, "--target", "t", "--task", "regression", "-o", model, "--json")
+    relu = ("--activation", "relu", "--n-patterns", 20, "--alpha", 0.05, "--no-standardize")
+    status, out, _ = run(*base, *relu, "--penalty", "elastic", "--l2-ratio", 0.3)
+    options = {"activation": "relu", "n_patterns": 20, "standardize": False}
+    expected = cvxnn.ReLURegressor(0.05, penalty="elastic", l2_ratio=0.3, **options).fit(*data)
+    assert status == 0
+    assert json.loads(out)["objective"] == expected.objective_
+    assert json.loads(run("info", model, "--json")[1])["penalty"] == "elastic"
+    status, _, message = run("certify", model, table, "--target", "t")
+    assert status == 2
+    assert "was fitted with the penalty 'elastic', and a certificate is for weight decay" in message
+    status, out, _ = run(*base, "--penalty", "sparse_group", "--l1-ratio", 0.5)
+    expected = cvxnn.ReLURegressor(penalty="sparse_group", l1_ratio=0.5).fit(*data)
+    assert json.loads(out)["objective"] == expected.objective_
+    status, _, message = run(*base, "--penalty", "none")
+    assert status == 2
+    assert "penalty must be one of" in message
+
+
 def test_alpha_ratio_counts_from_the_empty_network(table, tmp_path, run):
     base = ("fit", table, "--target", "t", "--task", "regression", "-o", tmp_path / "m", "--json")
     widths = {}

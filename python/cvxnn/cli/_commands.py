@@ -37,7 +37,11 @@ from cvxnn.network import Network
 from cvxnn.results import ConvergenceWarning
 
 # Options that estimators have, where the command line names them; None keeps their defaults.
-_PARAMETERS = ("loss", "activation", "patterns", "n_patterns", "tol", "max_iter", "time_limit")
+_PARAMETERS = (
+    *("loss", "penalty", "l1_ratio", "l2_ratio", "activation", "patterns", "n_patterns"),
+    *("tol", "max_iter", "time_limit"),
+)
+_WEIGHT_DECAY = (None, "group", "nuclear", "columns")  # of one output all the same
 
 
 def run_fit(args: argparse.Namespace) -> int:
@@ -54,6 +58,7 @@ def run_fit(args: argparse.Namespace) -> int:
         classes=None if classes is None else classes.tolist(),
         feature_names=table.feature_names,
         loss=model.loss,
+        penalty=model.penalty,
         alpha=float(model.alpha),
         standardize=model.standardize,
     )
@@ -120,6 +125,11 @@ def run_certify(args: argparse.Namespace) -> int:
     if not isinstance(network, Network):
         raise ValueError(
             f"{args.model} holds a {type(network).__name__}, and only a Network is certified"
+        )
+    if metadata.penalty not in _WEIGHT_DECAY:
+        raise ValueError(
+            f"{args.model} was fitted with the penalty {metadata.penalty!r}, and a certificate is "
+            "for weight decay alone"
         )
     alpha = metadata.alpha if args.alpha is None else args.alpha
     if alpha is None:

@@ -37,6 +37,8 @@ class Metadata:
         Names of the columns of the training data.
     loss : str or None
         The loss of the fit.
+    penalty : str or None
+        Its penalty; None is the default of the estimators.
     alpha : float or None
         The regularisation strength of the fit.
     standardize : bool or None
@@ -46,6 +48,7 @@ class Metadata:
     classes: list[Any] | None = None
     feature_names: list[str] | None = None
     loss: str | None = None
+    penalty: str | None = None
     alpha: float | None = None
     standardize: bool | None = None
 
