@@ -5,7 +5,7 @@ import json
 import platform
 import sys
 import tarfile
-from importlib.metadata import PackagePath, files, version
+from importlib.metadata import PackagePath, files, metadata, version
 from pathlib import Path
 
 CORE_LIMIT = 3_000_000  # bytes of one compiled module
@@ -53,6 +53,8 @@ def check_parts(packed: list[PackagePath]) -> None:
     (openmp,) = [part for part in grafted if part["name"] != "cvxnn"]
     assert openmp["name"].startswith("libgomp"), openmp
     assert openmp["version"][:1].isdigit(), openmp
+    expression = "MIT AND BSD-3-Clause AND GPL-3.0-or-later WITH GCC-exception-3.1 AND MPL-2.0"
+    assert metadata("cvxnn")["License-Expression"] == expression
     assert openmp["licenses"] == [{"expression": "GPL-3.0-or-later WITH GCC-exception-3.1"}], openmp
 
 
