@@ -68,15 +68,22 @@ class Score:
     module: Callable[[int], nn.Module]  # of a width
 
 
+# Torch trains all classes at once by their cross-entropy: so do the gated networks.
 SCORES = {
     "CNN": Score(
-        partial(cvxnn.ConvReLUClassifier, pooling=("mean", 3), n_patterns=50),
-        0.01,
+        partial(
+            cvxnn.ConvReLUClassifier,
+            pooling=("mean", 3),
+            n_patterns=50,
+            loss="softmax",
+            penalty="group",
+        ),
+        0.002,
         images,
         convolution,
     ),
     "batch norm": Score(
-        partial(cvxnn.ReLUClassifier, batch_norm=True, bn_rank=20, n_patterns=200),
+        partial(cvxnn.ReLUClassifier, batch_norm=True, bn_rank=20, n_patterns=200, loss="softmax"),
         0.002,
         flat,
         normalised,

@@ -7,19 +7,20 @@ namespace {
 constexpr double kRidge = 1e-12;  // softmax does not see what all outputs share
 }  // namespace
 
-// A_0^T H A_0 output by output: its columns of output l are A_0^T diag(H_kl) A_0.
+// The lower triangle of A_0^T H A_0, output by output: A_0^T diag(H_kl) A_0.
 bool ProfiledHessian::set(const LossHessian& H, const Unpenalised& free) {
   H_ = &H;
   free_ = &free;
   const Index f = free.size(), c = H.diagonal.cols();
   if (f == 0) return true;
-  factor_.resize(f * c, f * c);
+  factor_.setZero(f * c, f * c);
   Matrix curved(H.diagonal.rows(), c);
   for (Index l = 0; l < c; ++l) {
     curved.setZero();
     curved.col(l).setOnes();
     H.apply(curved);
-    for (Index k = 0; k < c; ++k) {
+    for (Index k = l; k < c; ++k) {
+      if (curved.col(k).isZero(0.0)) continue;  // outputs that do not meet
       factor_.block(k * f, l * f, f, f).noalias() =
           free.columns().transpose() * (curved.col(k).asDiagonal() * free.columns());
     }
