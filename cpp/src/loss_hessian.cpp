@@ -1,9 +1,6 @@
 #include "cvxnn/loss_hessian.hpp"
 
 namespace cvxnn {
-namespace {
-constexpr double kRidge = 1e-12;  // softmax does not see what all outputs share
-}
 
 void LossHessian::apply(MatrixRef D) const {
   if (vectors.size() == 0) {
