@@ -1,10 +1,10 @@
 """Adaptive arrangements beside other ways to a ReLU network of the same objective, one thread.
 
-    python bench/bench_adaptive.py [--without pyscnn] [--problems diabetes,breast_cancer]
+    python bench/bench_adaptive.py [--without pyscnn] [--problems diabetes,breast_cancer] [--budgets 1]
 
 Squared loss on standardised data with a constant column, no output intercept, alpha a twentieth of
 alpha_max. cvxnn: patterns="adaptive", tol 1e-6. pyscnn (bench/peers/requirements.txt): its ReLU
-solver over 5,000 sampled patterns, stopped at cvxnn's time, at 10 times it, or by itself. Adam and
+solver over 5,000 sampled patterns, stopped at cvxnn's time, at 10 times it (`--budgets`), or by itself. Adam and
 L-BFGS (SciPy): the best of 20 random restarts of a network of twice cvxnn's width, trained in full
 batches with weight decay. `objective`: of the network, in float64, with balanced weights, so that
 weight decay counts least; `excess`: relative to cvxnn's.
@@ -151,6 +151,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--without", default="", help="peers to leave out, comma-separated")
     parser.add_argument("--problems", default=",".join(PROBLEMS), help="names, comma-separated")
+    parser.add_argument("--budgets", default="1,10", help="times of pyscnn over cvxnn's")
     args = parser.parse_args()
     left_out = args.without.split(",")
     warnings.simplefilter("ignore")
@@ -168,7 +169,7 @@ def main():
         width = 2 * network.width
         runs = [(f"cvxnn, {network.width} neurons, {result.status}", own, base, base)]
         if "pyscnn" not in left_out:
-            for factor in (1, 10):
+            for factor in map(int, args.budgets.split(",")):
                 label = f"pyscnn, {factor} x the time"
                 runs.append((label, *by_pyscnn(X, y, alpha, factor * own)))
         for label, train in (("Adam", by_adam), ("L-BFGS", by_lbfgs)):

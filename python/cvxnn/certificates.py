@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cvxnn._adaptive import AdaptiveProgram, find_violations
+from cvxnn._adaptive import AdaptiveProgram, around, find_violations
 from cvxnn._conversion import as_network
 from cvxnn._ext import core
 from cvxnn._problem import Problem, make_problem
@@ -122,7 +122,7 @@ def certify(
     improve : bool, default=False
         Continue from the network to one that no search finds a way to improve.
     n_starts : int, default=200
-        Random starts of a search.
+        Random starts of a search, and as many around the neurons.
     random_state : int, Generator, RandomState, SeedSequence or None, default=0
         Source of these starts.
     n_threads : int or None, default=None
@@ -166,7 +166,10 @@ def certify(
     theta = core.feasible_dual_point(*arguments, free, fit)
 
     rng = generator(random_state)
-    starts = np.hstack([neurons[:, strength > 0], rng.standard_normal((data.shape[1], n_starts))])
+    active = neurons[:, strength > 0]
+    starts = np.hstack([active, rng.standard_normal((data.shape[1], n_starts))])
+    if active.shape[1] > 0:
+        starts = np.hstack([starts, around(active, n_starts, rng)[0]])
     patterns = _all_patterns(data, method, n_threads)
     norm, proof, neuron, sign = _dual_norm(data, theta[:, 0], starts, method, patterns, n_threads)
 
@@ -179,7 +182,7 @@ def certify(
     near = norm <= (1.0 + _NEAR) * alpha
     continued = None
     if objective - lower_bound > tol * objective and (improve or near):
-        continued = _continued(problem, neurons[:, strength > 0], alpha, tol, n_starts, rng)
+        continued = _continued(problem, active, alpha, tol, n_starts, rng)
         if near:
             # The residual of a network errs by the root of its own gap; that of a better one less.
             again = _dual_norm(data, continued.theta, starts, method, patterns, n_threads)[0]

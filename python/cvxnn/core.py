@@ -185,8 +185,8 @@ def solve(
         where that has become the cheaper one by its operation counts. For ``relu`` there are
         ``fista``, with projections on the cones, and ``auto``: an augmented Lagrangian method.
     n_starts : int, default=100
-        Random starts of a round of ``patterns="adaptive"``, beside the neurons found so far; up to
-        four times as many walks where gradients from these find little.
+        Random starts anywhere, for both signs, of a round of ``patterns="adaptive"``, beside four
+        times as many around the neurons found so far; drawn up to four times before it ends.
     random_state : int, Generator, RandomState, SeedSequence or None, default=0
         Source of these starts and of the network that ``"adaptive"`` begins with; nothing else
         is random.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import cvxnn
-from cvxnn._adaptive import find_violations
+from cvxnn._adaptive import around, find_violations
 from cvxnn._ext import core
 from reference_cases import REFERENCE
 
@@ -84,3 +84,28 @@ def test_gradients_where_there_is_nothing_to_gain(v):
     assert (values <= 0.0).all()
     assert points[:, 0] == pytest.approx([0.5**0.5, 0.5**0.5])
     assert points[:, 1] == pytest.approx([0.0, 0.0])
+
+
+def test_starts_around_neurons_keep_their_distances_at_any_scale() -> None:
+    rng = np.random.default_rng(0)
+    neurons = rng.standard_normal((5, 3)) * [1e-300, 1.0, 1e300]
+    starts, whose = around(neurons, 60, rng)
+    units = neurons / np.abs(neurons).max(axis=0)
+    units /= np.linalg.norm(units, axis=0)
+    distances = np.linalg.norm(starts - units[:, whose], axis=0)
+    assert set(whose) == {0, 1, 2}
+    assert set(np.round(distances, 9)) == {0.2, 0.4, 0.7, 1.0}
+
+
+def test_a_start_with_a_sign_ascends_for_it_alone() -> None:
+    rng = np.random.default_rng(1)
+    X, theta = np.ascontiguousarray(rng.standard_normal((30, 4))), rng.standard_normal(30)
+    starts = rng.standard_normal((4, 12))
+    signs = np.repeat([1.0, -1.0], 6)
+    both = find_violations(X, theta, starts, 1)
+    one = find_violations(X, theta, starts, 1, signs=signs)
+    assert len(both.values) == 24
+    assert len(one.values) == 12
+    ends = {(sign, value) for sign, value in zip(both.signs, both.values, strict=True)}
+    assert all((sign, value) in ends for sign, value in zip(one.signs, one.values, strict=True))
+    assert sorted(one.signs) == sorted(signs)
