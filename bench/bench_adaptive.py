@@ -1,13 +1,13 @@
 """Adaptive arrangements beside other ways to a ReLU network of the same objective, one thread.
 
-    python bench/bench_adaptive.py [--without pyscnn] [--problems diabetes,breast_cancer] [--budgets 1]
+    python bench/bench_adaptive.py [--problems diabetes,digits] [--budgets 1] [--without adam]
 
 Squared loss on standardised data with a constant column, no output intercept, alpha a twentieth of
 alpha_max. cvxnn: patterns="adaptive", tol 1e-6. pyscnn (bench/peers/requirements.txt): its ReLU
-solver over 5,000 sampled patterns, stopped at cvxnn's time, at 10 times it (`--budgets`), or by itself. Adam and
-L-BFGS (SciPy): the best of 20 random restarts of a network of twice cvxnn's width, trained in full
-batches with weight decay. `objective`: of the network, in float64, with balanced weights, so that
-weight decay counts least; `excess`: relative to cvxnn's.
+solver over 5,000 sampled patterns, stopped at cvxnn's time, at 10 times it (`--budgets`), or by
+itself. Adam and L-BFGS (SciPy): the best of 20 random restarts of a network of twice cvxnn's
+width, trained in full batches with weight decay. `objective`: of the network, in float64, with
+balanced weights, so that weight decay counts least; `excess`: relative to cvxnn's.
 """
 
 import argparse
