@@ -132,17 +132,17 @@ void NewtonSystem::precondition(const Vector& v, Vector& out) {
   }
 }
 
-void NewtonSystem::curve(Unpenalised& free) {
-  if (hessian_ != nullptr) return hessian_->apply(samples_);
-  samples_ = root_.asDiagonal() * samples_;
-  free.project_weighted(samples_);
-  samples_ = root_.asDiagonal() * samples_;
+void NewtonSystem::curve(Unpenalised& free, Matrix& fit) const {
+  if (hessian_ != nullptr) return hessian_->apply(fit);
+  fit = root_.asDiagonal() * fit;
+  free.project_weighted(fit);
+  fit = root_.asDiagonal() * fit;
 }
 
 void NewtonSystem::apply(const Vector& y, Unpenalised& free, Precision precision, Control& control,
                          Vector& out) {
   op_.forward(blocks_, y.data(), precision, samples_);
-  curve(free);
+  curve(free, samples_);
   op_.gradients(blocks_, samples_, precision, control, out.data());
   for (Index a = 0; a < n_blocks(); ++a) {
     const double along = unit(a).dot(part(y, a));

@@ -36,27 +36,31 @@ class NewtonMethod {
   double effort() const { return system_.effort(); }
 
  private:
-  template <class SetFit>
-  double choose(const WorkingSet& working, const Vector& W, Precision precision,
+  template <class Solve, class SetFit>
+  double choose(const WorkingSet& working, const Vector& W, Precision precision, const Solve& solve,
                 const SetFit& set_fit);
   template <class SetFit>
-  void measure(const WorkingSet& working, const Vector& W, const Vector& direction,
-               const Matrix& fit, const SetFit& set_fit);
-  void subtract_penalties(const WorkingSet& working, const Vector& W);
+  void measure(const WorkingSet& working, const Vector& W, const Vector& step, const Matrix& fit,
+               const SetFit& set_fit);
+  bool stop_at_zero(const WorkingSet& working, Precision precision);
+  void zero_crossing(const WorkingSet& working, Precision precision);
+  void join(const WorkingSet& working, const Vector& W);
+  void subtract_penalties(const WorkingSet& working);
   void move_blocks(double t, const WorkingSet& working, Vector& W);
   double backtrack(const Loss& loss, double t, const Matrix& F);
-  bool shorten(const WorkingSet& working, const Vector& W, Precision precision);
   void finish(double t, Unpenalised& free, QuadraticModel& model);
 
   const Operator& op_;
   NewtonSystem system_;
   LineSearch line_;
-  Vector right_hand_side_, direction_, shortened_, excess_;
-  Matrix fit_, shortened_fit_;
-  std::vector<Index> blocks_;  // that cross zero
+  Vector right_hand_side_, direction_;  // of the system
+  Vector kept_;                         // W without the blocks that are to be zero
+  Vector change_, step_, best_;
+  Matrix fit_, zeroed_fit_, best_fit_;
+  std::vector<Index> crossing_, blocks_;  // that cross zero, in the working set and of all
   LossHessian hessian_;
   ProfiledHessian profiled_;
-  Matrix residual_, free_step_, free_follows_, trial_;
+  Matrix residual_, moved_, free_step_, free_follows_, best_free_, trial_;
 };
 
 }  // namespace cvxnn

@@ -47,6 +47,9 @@ class NewtonSystem {
     op_.gradients(blocks_, R, precision, control, out.data());
   }
 
+  // The curvature of the loss, the unpenalised block following, times a fit: fit <- H fit.
+  void curve(Unpenalised& free, Matrix& fit) const;
+
   // Overwrites the first size() entries of y, and Ay = A y (n_samples x n_outputs): by conjugate
   // gradients until the preconditioned residual has fallen by `tolerance`, or by a factorisation
   // over samples where the last solve took more iterations than that costs. Allocates for the
@@ -70,7 +73,6 @@ class NewtonSystem {
                       Matrix& Ay);
   void apply(const Vector& y, Unpenalised& free, Precision precision, Control& control,
              Vector& out);
-  void curve(Unpenalised& free);
   void prepare_features(ConstVectorRef h);
   void set_kronecker();
   void set_diagonal_blocks();
