@@ -7,29 +7,53 @@
 #include "cvxnn/threads.hpp"
 
 namespace cvxnn {
+namespace {
+constexpr double kLoose = 2.0;   // of the sum of g over that of h
+constexpr double kSame = 1e-12;  // of a scale
+}  // namespace
 
-void BlockSpectra::clear() {
-  spectra_.clear();
-  traces_.resize(0);
+// Scales g, and what was made of it, to the least multiple that bounds h.
+void BlockSpectra::follow(ConstVectorRef h) {
+  double scale = 0.0;
+  if (g_.size() == h.size()) {
+    for (Index i = 0; i < h.size(); ++i) {
+      if (h[i] > 0.0) scale = std::max(scale, h[i] / g_[i]);
+    }
+    if (std::abs(scale - 1.0) <= kSame) return;
+  }
+  if (!(scale > 0.0) || !(scale * g_.sum() <= kLoose * h.sum())) {
+    spectra_.clear();
+    traces_.resize(0);
+    g_ = h;
+    return;
+  }
+  g_ *= scale;
+  traces_ *= scale;
+  common_bound_ *= scale;
+  for (auto& [block, spectrum] : spectra_) {
+    spectrum.values *= scale;
+    spectrum.mean *= scale;
+  }
 }
 
 // A block too large to decompose needs no Gram matrix where its operator bounds all blocks at once.
-bool BlockSpectra::bounded(Index size, ConstVectorRef h) {
+bool BlockSpectra::bounded(Index size) {
   if (size <= kExactBlockSize) return false;
   if (traces_.size() == 0) {
     traces_.resize(op_.n_blocks());
-    op_.squared_norms(h, traces_);
-    common_bound_ = op_.curvature_bound(h);
+    op_.squared_norms(g_, traces_);
+    common_bound_ = op_.curvature_bound(g_);
   }
   return std::isfinite(common_bound_);
 }
 
 void BlockSpectra::prepare(const std::vector<Index>& blocks, ConstVectorRef h) {
+  follow(h);
   std::vector<Index> missing;
   for (const Index b : blocks) {
     if (spectra_.count(b) != 0) continue;
     const Index size = op_.block_size(b);
-    if (!bounded(size, h)) {
+    if (!bounded(size)) {
       missing.push_back(b);
       continue;
     }
@@ -47,7 +71,7 @@ void BlockSpectra::prepare(const std::vector<Index>& blocks, ConstVectorRef h) {
   parallel_for(static_cast<Index>(missing.size()), n_threads, [&](Index j, int) {
     const Index size = op_.block_size(missing[j]);
     Matrix gram(size, size);
-    op_.gram(missing[j], h, gram);
+    op_.gram(missing[j], g_, gram);
     found[j] = decompose(gram);
     found[j].mean = gram.trace() / static_cast<double>(size);
   });

@@ -97,7 +97,6 @@ struct Case {
 
   double step() {
     loss->curvature(F, h);
-    spectra.clear();
     return newton.loss_step(*loss, working, working.coefs, free, h, Precision::accurate, control,
                             F);
   }

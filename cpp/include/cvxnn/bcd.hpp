@@ -40,10 +40,7 @@ class BlockDescent {
       : op_(op), spectra_(spectra), newton_(op, spectra, n_threads) {}
 
   // The curvature has changed.
-  void clear() {
-    spectra_.clear();
-    newton_.clear();
-  }
+  void clear() { newton_.clear(); }
 
   // Lowers the restricted model until its duality gap is at most target_gap, max_epochs are over or
   // rounding forbids more; returns the number of epochs. Coefficients and fit stay consistent if a

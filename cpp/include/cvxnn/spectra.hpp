@@ -1,4 +1,4 @@
-// The block spectra of one quadratic model, made when first needed.
+// The block spectra of quadratic models, made when first needed.
 #pragma once
 
 #include <unordered_map>
@@ -9,16 +9,15 @@
 
 namespace cvxnn {
 
-// Spectra of A_b^T diag(h) A_b. Block descent solves blocks in them, Newton systems are
-// preconditioned by them.
+// Spectra of A_b^T diag(g) A_b, g a bound of the curvature h that is not far from it: models of a
+// loss differ little from one to the next, and decompositions may cost more than the steps that
+// they save. Block descent solves blocks in them, majorised steps where g is not h; Newton systems
+// are preconditioned by them.
 class BlockSpectra {
  public:
   BlockSpectra(const Operator& op, int n_threads) : op_(op), n_threads_(n_threads) {}
 
-  // The curvature has changed.
-  void clear();
-
-  // Decomposes those of the blocks that are missing.
+  // Decomposes those of the blocks that are missing, all of them afresh where h has moved far.
   void prepare(const std::vector<Index>& blocks, ConstVectorRef h);
 
   // Estimated seconds of all decompositions so far.
@@ -27,10 +26,12 @@ class BlockSpectra {
   const BlockSpectrum& operator[](Index block) const { return spectra_.at(block); }
 
  private:
-  const Operator& op_;
-  bool bounded(Index size, ConstVectorRef h);
+  void follow(ConstVectorRef h);
+  bool bounded(Index size);
 
+  const Operator& op_;
   int n_threads_;
+  Vector g_;
   double common_bound_ = 0.0;  // of all blocks, and
   Vector traces_;              // the sum of each one's eigenvalues; made when first needed
   double effort_ = 0.0;
