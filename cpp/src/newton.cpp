@@ -51,8 +51,8 @@ void NewtonMethod::measure(const WorkingSet& working, const Vector& W, const Vec
   set_fit(fit);
 }
 
-// Finds the blocks that direction_ carries across zero, or near it; step_ takes them to zero instead,
-// and fit_ follows. False where there is none.
+// Finds the blocks that direction_ carries across zero, or near it; step_ takes them to zero
+// instead, and fit_ follows. False where there is none.
 bool NewtonMethod::stop_at_zero(const WorkingSet& working, Precision precision) {
   crossing_.clear();
   blocks_.clear();
