@@ -108,29 +108,34 @@ void bind_patterns(py::module_& m) {
       "A point in each cell of what distinct_hyperplanes returned, one a column.");
   m.def(
       "cell_walks",
-      [](const CArray<double>& x, const Vector& v, Matrix starts, int n_threads) {
+      [](const CArray<double>& x, const Matrix& theta, Matrix starts, int n_threads) {
         Vector values(starts.cols());
         Matrix best(starts.rows(), starts.cols());
+        const Vector v = theta.col(0);
         for_walks(x, starts.cols(), n_threads, [&](CellWalk& walk, Index j) {
-          values[j] = walk.ascend(v, starts.col(j), best.col(j));
+          values[j] = theta.cols() == 1 ? walk.ascend(v, starts.col(j), best.col(j))
+                                        : walk.ascend_outputs(theta, starts.col(j), best.col(j));
         });
         return py::make_tuple(values, best, starts);
       },
-      py::arg("x").noconvert(), py::arg("v"), py::arg("starts"), py::kw_only(),
+      py::arg("x").noconvert(), py::arg("theta"), py::arg("starts"), py::kw_only(),
       py::arg("n_threads"),
-      "Maxima of v^T (X u)_+ over the unit ball from each start, a column: values, maximisers, and "
-      "points inside their cells.");
+      "Maxima of theta^T (X u)_+ over the unit ball, or of its norm for several outputs, from each "
+      "start, a column: values, maximisers, and points inside their cells.");
   m.def(
       "climbs",
-      [](const CArray<double>& x, const Vector& v, Matrix starts, int n_threads) {
+      [](const CArray<double>& x, const Matrix& theta, Matrix starts, int n_threads) {
         Vector values(starts.cols());
-        for_walks(x, starts.cols(), n_threads,
-                  [&](CellWalk& walk, Index j) { values[j] = walk.climb(v, starts.col(j)); });
+        const Vector v = theta.col(0);
+        for_walks(x, starts.cols(), n_threads, [&](CellWalk& walk, Index j) {
+          values[j] = theta.cols() == 1 ? walk.climb(v, starts.col(j))
+                                        : walk.climb_outputs(theta, starts.col(j));
+        });
         return py::make_tuple(values, starts);
       },
-      py::arg("x").noconvert(), py::arg("v"), py::arg("starts"), py::kw_only(),
+      py::arg("x").noconvert(), py::arg("theta"), py::arg("starts"), py::kw_only(),
       py::arg("n_threads"),
-      "Values of v^T (X u)_+ that gradients reach from each start, a column, and where.");
+      "Values of the same that gradients reach from each start, a column, and where.");
   m.def(
       "unique_patterns",
       [](CArray<Word>& words, Index n_samples) {

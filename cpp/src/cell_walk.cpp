@@ -8,7 +8,9 @@ constexpr double kProgress = 1e-13;  // relative increase below which a walk end
 constexpr double kRounding = 1e-12;  // of the norm of what is projected
 constexpr double kClimb = 1e-3;      // relative increase below which gradients have done their part
 constexpr int kClimbs = 30, kTrials = 6;
-constexpr double kShorter = 0.4;  // step over that of the trial before
+constexpr int kLinearisations = 30;
+constexpr double kLinearised = 1e-9;  // relative increase below which they end
+constexpr double kShorter = 0.4;      // step over that of the trial before
 }  // namespace
 
 CellWalk::CellWalk(const DataMatrix<double>& x)
@@ -94,6 +96,45 @@ double CellWalk::ascend(const Vector& v, VectorRef u, VectorRef best) {
   }
   signs_ = kept;
   if (value > 0.0) u = inside(rows_, signs_, best);
+  return value;
+}
+
+// Sets v_ and returns the gain at u.
+double CellWalk::linearise(ConstMatrixRef Theta, const Vector& u) {
+  trial_scores_.noalias() = x_ * u;
+  outputs_.noalias() = Theta.transpose() * trial_scores_.cwiseMax(0.0);
+  const double gain = outputs_.norm();
+  if (gain > 0.0) v_.noalias() = Theta * (outputs_ / gain);
+  return gain;
+}
+
+double CellWalk::ascend_outputs(ConstMatrixRef Theta, VectorRef u, VectorRef best) {
+  u.stableNormalize();
+  best.setZero();
+  Vector point = u, reached(u.size());
+  double value = 0.0, gain = linearise(Theta, point);
+  for (int k = 0; k < kLinearisations && gain > 0.0; ++k) {
+    ascend(v_, point, reached);
+    gain = linearise(Theta, reached);
+    if (!(gain > value * (1.0 + kLinearised))) break;
+    value = gain;
+    best = reached;
+    u = point;
+  }
+  return value;
+}
+
+double CellWalk::climb_outputs(ConstMatrixRef Theta, VectorRef u) {
+  u.stableNormalize();
+  Vector point = u;
+  double value = linearise(Theta, point);
+  for (int k = 0; k < kClimbs && value > 0.0; ++k) {
+    climb(v_, point);
+    const double gain = linearise(Theta, point);
+    if (!(gain > value * (1.0 + kClimb))) break;
+    value = gain;
+    u = point;
+  }
   return value;
 }
 

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from cvxnn._ext import core
 from cvxnn._local_training import train_neurons
 from cvxnn._problem import Problem, make_problem
-from cvxnn._programs import PatternProgram, pattern_program
+from cvxnn._programs import PatternProgram, pattern_program, takes_several_outputs
 from cvxnn._threads import effective_threads
 from cvxnn._validation import (
     Float,
@@ -45,7 +45,7 @@ _FINAL = 4  # walks without a violation, each from other starts, that are believ
 
 @dataclass(frozen=True)
 class Violations:
-    """Large values of ``+-theta @ (X u)_+`` over the unit ball, largest first."""
+    """Large values of ``+-theta @ (X u)_+``, or of its norm, over the unit ball, largest first."""
 
     values: Float  # (n,)
     signs: Float  # (n,)
@@ -56,6 +56,13 @@ class Violations:
     def largest(self) -> float:
         """The largest value, a lower bound of the dual norm of theta."""
         return float(self.values[0])
+
+
+def signed(starts: Float, theta: Float) -> tuple[Float, Float]:
+    """Return starts with the signs to ascend for: both, or where outputs are several, one."""
+    if theta.ndim == 2:
+        return starts, np.ones(starts.shape[1])
+    return np.tile(starts, 2), np.repeat([1.0, -1.0], starts.shape[1])
 
 
 def find_violations(
@@ -72,7 +79,7 @@ def find_violations(
     Then the points are no local maxima: where the largest violates nothing, a walk may find more.
     """
     if signs is None:
-        starts, signs = np.hstack([starts, starts]), np.repeat([1.0, -1.0], starts.shape[1])
+        starts, signs = signed(starts, theta)
     found = []
     for sign in (1.0, -1.0):
         columns = np.asfortranarray(starts[:, signs == sign])
@@ -151,7 +158,8 @@ def adaptive_program(
         raise ValueError("penalty='elastic' needs given patterns, got patterns='adaptive'")
     refuse_sparse(X, "X", " for patterns='adaptive'")
     n_starts = check_count(n_starts, "n_starts")
-    problem = make_problem(X, y, 1, weights=None, **options)
+    several = takes_several_outputs(activation, y, options.get("penalty"))
+    problem = make_problem(X, y, 1, weights=None, several=several, **options)
     return AdaptiveProgram(
         problem, n_starts=n_starts, random_state=random_state, n_threads=n_threads
     )
@@ -197,15 +205,14 @@ class AdaptiveProgram:
 
         What violates near a neuron has its sign.
         """
-        starts = np.tile(self._random_directions(self._n_starts), 2)
-        signs = np.repeat([1.0, -1.0], self._n_starts)
-        if result.n_active > 0:
-            own = result.blocks.T
+        starts, signs = signed(self._random_directions(self._n_starts), result.theta)
+        own, outputs, _ = result.hidden_and_output()
+        if own.shape[1] > 0:
+            of_own = np.ones(len(outputs)) if result.theta.ndim == 2 else np.sign(outputs[:, 0])
             close, whose = around(own, 4 * self._n_starts, self._rng)
-            starts = np.hstack([close, starts])
-            signs = np.concatenate([result.signs[whose], signs])
+            starts, signs = np.hstack([close, starts]), np.concatenate([of_own[whose], signs])
             if neurons:
-                starts, signs = np.hstack([own, starts]), np.concatenate([result.signs, signs])
+                starts, signs = np.hstack([own, starts]), np.concatenate([of_own, signs])
         return starts, signs
 
     def _climb(self, result: SolveResult) -> Violations:

@@ -45,7 +45,7 @@ def train_neurons(
     with blas_threads(n_threads), np.errstate(over="ignore", invalid="ignore"):
         start = _first_network(data, problem.targets[rows], n_neurons, rng)
         hidden, output = _descend(data, free, loss, alpha, start, deadline)
-    size = np.linalg.norm(hidden, axis=0) * np.abs(output)
+    size = np.linalg.norm(hidden, axis=0) * np.linalg.norm(output, axis=1)
     kept: Float = hidden[:, (size > _LEAST * size.max()) & np.isfinite(hidden).all(axis=0)]
     return kept
 
@@ -61,7 +61,8 @@ def _first_network(
         * np.abs(targets).mean()
         / (max(scores, np.finfo(float).tiny) * np.sqrt(n_neurons))
     )
-    return hidden * size, rng.choice([-size, size], n_neurons)
+    signs = rng.choice([-1.0, 1.0], (n_neurons, targets.shape[1]))
+    return hidden * size, signs * (size / np.sqrt(targets.shape[1]))
 
 
 def _descend(
@@ -75,21 +76,25 @@ def _descend(
     """Lower loss plus ``alpha / 2`` times the squared weights by L-BFGS."""
     from scipy.optimize import minimize
 
-    shape = start[0].shape
+    n_outputs = start[1].shape[1]
     cuts = np.cumsum([start[0].size, start[1].size])
 
     def split(point: Float) -> tuple[Float, Float, Float]:
         hidden, output, offsets = np.split(point, cuts)
-        return hidden.reshape(shape), output, offsets
+        return (
+            hidden.reshape(start[0].shape),
+            output.reshape(start[1].shape),
+            offsets.reshape(-1, n_outputs),
+        )
 
     def objective(point: Float) -> tuple[float, Float]:
         hidden, output, offsets = split(point)
         maps = np.maximum(data @ hidden, 0.0)
-        fit = (maps @ output + free @ offsets)[:, None]
-        theta = core.feasible_dual_point(*loss, free[:, :0], fit)[:, 0]
-        decay = np.vdot(hidden, hidden) + output @ output
+        fit = np.asfortranarray(maps @ output + free @ offsets)
+        theta = core.feasible_dual_point(*loss, free[:, :0], fit)
+        decay = np.vdot(hidden, hidden) + np.vdot(output, output)
         slopes = (
-            alpha * hidden - data.T @ ((maps > 0.0) * np.outer(theta, output)),
+            alpha * hidden - data.T @ ((maps > 0.0) * (theta @ output.T)),
             alpha * output - maps.T @ theta,
             -free.T @ theta,
         )
@@ -102,7 +107,7 @@ def _descend(
 
     found = minimize(
         objective,
-        np.concatenate([*(part.ravel() for part in start), np.zeros(free.shape[1])]),
+        np.concatenate([*(part.ravel() for part in start), np.zeros(free.shape[1] * n_outputs)]),
         jac=True,
         method="L-BFGS-B",
         callback=out_of_time,

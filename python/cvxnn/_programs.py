@@ -237,6 +237,18 @@ class PatternProgram:
         return kept.tolist(), dense[kept].transpose(0, 2, 1).ravel(), np.concatenate(free)
 
 
+def takes_several_outputs(activation: str, y: ArrayLike, penalty: str | None) -> bool:
+    """Whether a program may have several outputs; refuse y where it may not and has."""
+    several = activation == "gated_relu" or penalty == "nuclear"
+    shape = check_numeric(y, "y").shape
+    if not several and len(shape) == 2 and shape[1] > 1:
+        raise ValueError(
+            "several outputs with activation='relu' need penalty='nuclear', "
+            f"got {penalty!r} and y of shape {shape}"
+        )
+    return several
+
+
 def pattern_program(
     X: ArrayLike, y: ArrayLike, patterns: PatternSet, activation: str, **options: Any
 ) -> PatternProgram:
@@ -251,13 +263,7 @@ def pattern_program(
         refuse_sparse(X, "X", " for activation='relu'")
     if options.get("penalty") == "feature":
         refuse_sparse(X, "X", " for penalty='feature'")
-    several = activation == "gated_relu" or options.get("penalty") == "nuclear"
-    shape = check_numeric(y, "y").shape
-    if not several and len(shape) == 2 and shape[1] > 1:
-        raise ValueError(
-            "several outputs with activation='relu' need penalty='nuclear', "
-            f"got {options.get('penalty')!r} and y of shape {shape}"
-        )
+    several = takes_several_outputs(activation, y, options.get("penalty"))
     problem = make_problem(
         check_samples_of(X, patterns), y, patterns.n_patterns, several=several, **options
     )

@@ -109,3 +109,41 @@ def test_a_start_with_a_sign_ascends_for_it_alone() -> None:
     ends = {(sign, value) for sign, value in zip(both.signs, both.values, strict=True)}
     assert all((sign, value) in ends for sign, value in zip(one.signs, one.values, strict=True))
     assert sorted(one.signs) == sorted(signs)
+
+
+@pytest.mark.parametrize("walk", [False, True])
+def test_gains_of_several_outputs_belong_to_their_neurons_and_never_fall(walk) -> None:
+    rng = np.random.default_rng(2)
+    X, theta = np.ascontiguousarray(rng.standard_normal((30, 4))), rng.standard_normal((30, 3))
+    starts = np.asfortranarray(rng.standard_normal((4, 20)))
+    gains = np.linalg.norm(
+        theta.T @ np.maximum(X @ (starts / np.linalg.norm(starts, axis=0)), 0), axis=0
+    )
+    if walk:
+        values, points, _ = core.cell_walks(X, theta, starts, n_threads=2)
+    else:
+        values, points = core.climbs(X, theta, starts, n_threads=2)
+    assert (values >= gains * (1.0 - 1e-12)).all()
+    assert np.linalg.norm(points, axis=0) == pytest.approx(1.0)
+    reached = np.linalg.norm(theta.T @ np.maximum(X @ points, 0.0), axis=0)
+    assert reached == pytest.approx(values, rel=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_many_starts_find_the_largest_gain_of_several_outputs(seed) -> None:
+    rng = np.random.default_rng(seed)
+    X, theta = np.ascontiguousarray(rng.standard_normal((14, 3))), rng.standard_normal((14, 3))
+    patterns = cvxnn.enumerate_patterns(X)
+    _, _, _, largest, _ = core.cone_peaks_relu(
+        X,
+        patterns.words,
+        np.asfortranarray(theta),
+        0.0,
+        weights=np.ones(patterns.n_patterns),
+        start_blocks=[],
+        starts=np.empty((3, 0), order="F"),
+        thorough=True,
+        n_threads=1,
+    )
+    found = find_violations(X, theta, rng.standard_normal((3, 100)), 1)
+    assert found.largest == pytest.approx(largest, rel=1e-7)

@@ -137,6 +137,31 @@ def test_bad_input(options, message):
         cvxnn.solve(X, y, arguments.pop("patterns"), **arguments)
 
 
+@pytest.mark.parametrize("loss", ["squared", "huber", "softmax"])
+@pytest.mark.parametrize("seed", range(3))
+def test_adaptive_patterns_of_several_outputs_reach_the_optimum_over_all(seed, loss):
+    rng = np.random.default_rng(seed)
+    X = np.column_stack([rng.standard_normal((20, 2)), np.ones(20)])
+    Y = np.maximum(X @ rng.standard_normal((3, 4)), 0.0) @ rng.standard_normal((4, 3))
+    if loss == "softmax":
+        Y = np.eye(3)[np.argsort(np.argsort(Y[:, 0])) % 7 % 3]
+    options = {"activation": "relu", "penalty": "nuclear", "loss": loss, "fit_intercept": True}
+    largest = cvxnn.alpha_max(X, Y, "exact", **options)
+    assert cvxnn.alpha_max(X, Y, "adaptive", **options) == pytest.approx(largest, rel=1e-6)
+    options |= {"alpha": 0.1 * largest, "tol": 1e-5}
+    every = cvxnn.solve(X, Y, "exact", **options)
+    found = cvxnn.solve(X, Y, "adaptive", **options)
+    assert found.status == "optimal"
+    assert found.primal == pytest.approx(every.primal, rel=3e-5)
+    assert found.network().objective(X, Y, 0.1 * largest, loss=loss) == pytest.approx(found.primal)
+
+
+def test_adaptive_patterns_of_several_outputs_need_neurons_that_share_them():
+    X, y, _ = problem()
+    with pytest.raises(ValueError, match=r"need penalty='nuclear', got 'group' and y of shape"):
+        cvxnn.solve(X, np.column_stack([y, y]), "adaptive", activation="relu", alpha=0.1)
+
+
 @pytest.mark.parametrize("patterns", ["sample", "exact", "adaptive"])
 def test_estimators_train_relu_networks(patterns):
     X, y, _ = problem(n=15, d=2)

@@ -24,13 +24,20 @@ class CellWalk {
   // and its value, which may be negative, is returned. Walls along which g has ridges hold it up.
   double climb(const Vector& v, VectorRef u);
 
+  // Both for ||Theta^T (X u)_+||, the gain of a neuron that feeds several outputs, of which zero is
+  // the least: ascents of v^T (X u)_+ for v = Theta w, w the direction of the outputs at the last
+  // point. That bounds it from below and touches it there.
+  double ascend_outputs(ConstMatrixRef Theta, VectorRef u, VectorRef best);
+  double climb_outputs(ConstMatrixRef Theta, VectorRef u);
+
  private:
+  double linearise(ConstMatrixRef Theta, const Vector& u);
   bool step_up(const Vector& v, VectorRef u, double& value);
   Index cross_walls(const Vector& v, const Vector& u);
 
   const DataMatrix<double>& x_;
   DataMatrix<double> rows_;  // of norm one, or zero
-  Vector lengths_, signs_, scores_, trial_scores_, gradient_, trial_;
+  Vector lengths_, signs_, scores_, trial_scores_, gradient_, trial_, outputs_, v_;
   ConeProjection projection_;
 };
 

@@ -132,11 +132,6 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Certified
             raise ValueError("penalty='elastic' needs patterns='sample' or 'exact', got 'adaptive'")
         if self._joint and self.activation == "relu":
             check_choice(self._penalty, "penalty (for activation='relu')", ("nuclear",))
-            if self.patterns == "adaptive":
-                raise ValueError(
-                    "networks that share their neurons among outputs (a penalty, or "
-                    "loss='softmax') need patterns='sample' or 'exact', got 'adaptive'"
-                )
         self._pattern_counts()
 
     def _check_batch_norm(self) -> None:
