@@ -23,6 +23,7 @@ from scipy.optimize import minimize  # noqa: E402
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits  # noqa: E402
 
 import cvxnn  # noqa: E402
+from relu_networks import by_pyscnn, objective  # noqa: E402
 
 N_PATTERNS = 5000
 N_RESTARTS = 20
@@ -53,13 +54,6 @@ PROBLEMS = {load.__name__: load for load in (diabetes, breast_cancer, digits)}
 def standardised(X):
     scale = X.std(axis=0)
     return np.column_stack([(X - X.mean(axis=0)) / np.where(scale > 0, scale, 1), np.ones(len(X))])
-
-
-def objective(X, y, alpha, hidden, output):
-    """Of hidden weights (d, m) and output weights (m,)."""
-    fit = np.maximum(X @ hidden, 0.0) @ output
-    decay = np.sum(np.linalg.norm(hidden, axis=0) * np.abs(output))
-    return np.sum((fit - y) ** 2) / (2 * len(y)) + alpha * decay
 
 
 def loss_and_gradient(weights, X, y, alpha):
@@ -112,41 +106,6 @@ def by_restarts(train, X, y, alpha, width):
     return time.perf_counter() - begin, min(values), max(values)
 
 
-def by_pyscnn(X, y, alpha, budget):
-    import scnn.private.methods.termination_criteria as criteria
-    from scnn.activations import sample_gate_vectors
-    from scnn.metrics import Metrics
-    from scnn.models import ConvexReLU
-    from scnn.optimize import optimize_model
-    from scnn.regularizers import NeuronGL1
-    from scnn.solvers import AL
-
-    begin = time.perf_counter()
-    # It has no time limit: its stopping tests are made to look at the clock.
-    for test in (criteria.GradientNorm, criteria.ConstrainedHeuristic):
-        kept = test.__dict__.get("_own_call", test.__call__)
-        test._own_call = kept
-
-        def call(self, *args, kept=kept, **options):
-            late = time.perf_counter() - begin > budget
-            return late or kept(self, *args, **options)
-
-        test.__call__ = call
-    model = ConvexReLU(sample_gate_vectors(0, X.shape[1], N_PATTERNS), c=1)
-    network, _ = optimize_model(
-        model,
-        AL(model),
-        Metrics(),
-        X.astype(np.float32),
-        y[:, None].astype(np.float32),
-        regularizer=NeuronGL1(alpha),
-        unitize_data=False,
-    )
-    hidden, output = (np.asarray(part, dtype=np.float64) for part in network.get_parameters()[:2])
-    value = objective(X, y, alpha, hidden.T, output.ravel())
-    return time.perf_counter() - begin, value, value
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--without", default="", help="peers to leave out, comma-separated")
@@ -169,9 +128,14 @@ def main():
         width = 2 * network.width
         runs = [(f"cvxnn, {network.width} neurons, {result.status}", own, base, base)]
         if "pyscnn" not in left_out:
+            from scnn.activations import sample_gate_vectors  # loads torch
+
             for factor in map(int, args.budgets.split(",")):
                 label = f"pyscnn, {factor} x the time"
-                runs.append((label, *by_pyscnn(X, y, alpha, factor * own)))
+                gates = sample_gate_vectors(0, X.shape[1], N_PATTERNS)
+                seconds, *weights = by_pyscnn(X, y, gates, alpha, factor * own)
+                value = objective(X, y, alpha, *weights)
+                runs.append((label, seconds, value, value))
         for label, train in (("Adam", by_adam), ("L-BFGS", by_lbfgs)):
             if label.lower() not in left_out:
                 runs.append((f"{label}, width {width}", *by_restarts(train, X, y, alpha, width)))

@@ -1,11 +1,12 @@
-"""The ReLU program: cvxnn beside Clarabel (by cvxpy) and adelie, one thread, one run.
+"""The ReLU program: cvxnn beside Clarabel (by cvxpy), adelie and pyscnn, one thread, one run.
 
     python bench/bench_relu.py [--ratios 0.1,0.01] [--without clarabel]
 
-Needs cvxpy with Clarabel, and adelie (bench/peers/requirements.txt). cvxnn: median of three cold
-solves to a certified relative gap of 1e-6, packing included. The peers solve the same program, in
-cones of the same patterns, at their default or 1e-7 tolerance. `excess`: relative to the best bound
-of cvxnn; `violation`: the largest by which a block leaves its cone, relative to its length.
+Needs cvxpy with Clarabel, adelie and pyscnn (bench/peers/requirements.txt). cvxnn: median of three
+cold solves to a certified relative gap of 1e-6, packing included. The peers solve the same program,
+in cones of the same patterns, at their default or 1e-7 tolerance. `excess`: relative to the best
+bound of cvxnn, for pyscnn of its network; `violation`: the largest by which a block leaves its
+cone, relative to its length.
 """
 
 import argparse
@@ -20,6 +21,7 @@ import numpy as np  # noqa: E402
 from sklearn.datasets import load_breast_cancer, load_diabetes  # noqa: E402
 
 import cvxnn  # noqa: E402
+from relu_networks import by_pyscnn, objective  # noqa: E402
 
 
 def standardised(X):
@@ -117,6 +119,7 @@ def main():
     parser.add_argument("--ratios", default="0.1,0.01")
     parser.add_argument("--without", default="", help="peers to leave out, comma-separated")
     args = parser.parse_args()
+    left_out = args.without.split(",")
     print("| problem | solver | seconds | x cvxnn | excess | violation |")
     print("|---|---|---|---|---|---|")
     for name, X, y, n_gates in problems():
@@ -127,17 +130,19 @@ def main():
         for ratio in map(float, args.ratios.split(",")):
             alpha = ratio * largest
             own, V, result = by_cvxnn(X, y, patterns, alpha)
-            rows = [("cvxnn", own, V)]
+            rows = [("cvxnn", own, *judge(X, y, masks, alpha, V))]
             for peer in (by_adelie, by_clarabel):
                 label = peer.__name__.removeprefix("by_")
-                if label not in args.without.split(","):
-                    rows.append((label, *peer(X, y, masks, alpha)))
-            for label, seconds, blocks in rows:
-                objective, violation = judge(X, y, masks, alpha, blocks)
-                excess = objective / result.dual - 1.0
+                if label not in left_out:
+                    seconds, blocks = peer(X, y, masks, alpha)
+                    rows.append((label, seconds, *judge(X, y, masks, alpha, blocks)))
+            if "pyscnn" not in left_out:
+                seconds, *weights = by_pyscnn(X, y, gates, alpha)
+                rows.append(("pyscnn", seconds, objective(X, y, alpha, *weights), 0.0))
+            for label, seconds, value, violation in rows:
                 print(
                     f"| {name}@{ratio:g} | {label} | {seconds:.3g} | {seconds / own:.1f} | "
-                    f"{excess:.0e} | {violation:.0e} |",
+                    f"{value / result.dual - 1.0:.0e} | {violation:.0e} |",
                     flush=True,
                 )
 

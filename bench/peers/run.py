@@ -32,7 +32,7 @@ STRENGTHS = (1e-1, 1e-2, 1e-3)
 TARGETS = (1e-3, 1e-6)
 TIGHT = 1e-9
 LOOSE = (1e-1, 1e-2)  # tolerances that may be enough for the first target, which is not a gap
-IMPORTS = 10.0  # seconds that a child may take to load a peer
+IMPORTS = 6.0  # seconds that a child may take to load a peer
 # Longest first, so that both cores end together.
 ORDER = (
     "synth_big",
