@@ -1,6 +1,7 @@
 #include "cvxnn/restricted.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 namespace cvxnn {
@@ -49,6 +50,15 @@ void RestrictedProblem::set_model() {
   free.set_curvature(model_.h);
   descent_.clear();
   curvature_set_ = true;
+}
+
+// The curvature that bounds the loss anywhere. False where there is none.
+bool RestrictedProblem::majorise() {
+  if (!std::isfinite(smooth_.smoothness())) return false;
+  model_.h = smooth_.smoothness() * smooth_.omega();
+  free.set_curvature(model_.h);
+  descent_.clear();
+  return true;
 }
 
 void RestrictedProblem::refresh_fit() {
@@ -231,6 +241,7 @@ void RestrictedProblem::minimise_smooth(double target, Control& control) {
   }
   const bool apart = curves_outputs_apart();
   double share = apart ? 1.0 : kModelShare;
+  bool majorised = false;
   for (Index step = 0; step < kMaxNewtonSteps; ++step) {
     remember();
     try {
@@ -245,6 +256,13 @@ void RestrictedProblem::minimise_smooth(double target, Control& control) {
       set_model();
       continue;
     }
+    // A loss that is curved on one side of a point may rise where its model does not see that.
+    if (!lower && !majorised && op_.cones() == nullptr) {
+      set_model();
+      majorised = majorise();
+      if (majorised) continue;
+    }
+    majorised = false;
     const bool followed = apart && newton_on_loss(target, control);
     if (!(lower || followed) || restricted_gap(smooth_, control) <= target) return;
   }

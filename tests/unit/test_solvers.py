@@ -91,3 +91,18 @@ def test_unknown_solver_is_named(data):
     X, y, patterns = data
     with pytest.raises(ValueError, match="solver"):
         cvxnn.solve(X, y, patterns, alpha=0.1, solver="simplex")
+
+
+@pytest.mark.parametrize("fit_intercept", [False, True])
+@pytest.mark.parametrize("seed", range(120))
+def test_the_squared_hinge_reaches_1e_9(seed, fit_intercept):
+    """Also where samples end at a margin of one, on the far side of which the loss is flat."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((rng.integers(8, 30), rng.integers(2, 4)))
+    y = np.where(X[:, 0] + 0.3 * rng.standard_normal(len(X)) > 0.0, 1.0, -1.0)
+    y[:2] = 1.0, -1.0
+    patterns = cvxnn.activation_patterns(X, rng.standard_normal((X.shape[1], 100)))
+    options = {"loss": "squared_hinge", "fit_intercept": fit_intercept}
+    alpha = 10 ** rng.uniform(-2.5, -0.5) * cvxnn.alpha_max(X, y, patterns, **options)
+    result = cvxnn.solve(X, y, patterns, alpha=alpha, tol=1e-9, **options)
+    assert result.status == "optimal"

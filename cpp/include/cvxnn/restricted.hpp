@@ -80,6 +80,7 @@ class RestrictedProblem {
 
  private:
   void set_model();
+  bool majorise();
   void into_domain(Matrix& Theta) const;
   bool begins_with_fista(double target) const;
   void minimise_model(double target, Index max_epochs, Control& control);
