@@ -16,6 +16,7 @@ constexpr double kSame = 1e-12;  // of a scale
 void BlockSpectra::follow(ConstVectorRef h) {
   double scale = 0.0;
   if (g_.size() == h.size()) {
+    if (g_ == h) return;  // zeros too, of which no scale tells that they are the same
     for (Index i = 0; i < h.size(); ++i) {
       if (h[i] > 0.0) scale = std::max(scale, h[i] / g_[i]);
     }

@@ -60,5 +60,21 @@ TEST_CASE("spectra are exact where the curvature is new, or has moved far") {
   CHECK(c.excess(0, h).minCoeff() >= -1e-12);
 }
 
+// Callers keep references from one call to the next.
+TEST_CASE("spectra stay where they are while the curvature does, also where it is zero") {
+  Case c;
+  Vector h = Vector::Ones(kSamples);
+  c.spectra.prepare({0}, h);
+  for (const double scale : {1.0, 0.0}) {
+    h *= scale;
+    c.spectra.prepare({0, 1}, h);
+    const BlockSpectrum* kept = &c.spectra[0];
+    const double effort = c.spectra.effort();
+    c.spectra.prepare({0, 1}, h);
+    CHECK(&c.spectra[0] == kept);
+    CHECK(c.spectra.effort() == effort);
+  }
+}
+
 }  // namespace
 }  // namespace cvxnn

@@ -101,7 +101,7 @@ def find_violations(
 def around(neurons: Float, count: int, rng: np.random.Generator) -> tuple[Float, NDArray[np.int64]]:
     """Draw starts (d, count) around neurons, columns that are not zero; return whose each is.
 
-    Near an optimum what violates is mostly there: on digits 30 times as often as anywhere.
+    Near an optimum what violates is mostly there.
     """
     units = neurons / np.abs(neurons).max(axis=0)  # squares of tiny or huge ones have no room
     units /= np.linalg.norm(units, axis=0)
