@@ -11,7 +11,7 @@ from cvxnn.arrangements import (
 )
 from cvxnn.batch_norm import BatchNormNetwork, BatchNormOptimum, batch_norm_closed_form
 from cvxnn.certificates import Certificate, certify
-from cvxnn.circular import CircularResult, solve_circular
+from cvxnn.circular import CircularResult, solve_circular, solve_circular_path
 from cvxnn.conv_network import ConvNetwork
 from cvxnn.core import alpha_max, solve, solve_path
 from cvxnn.decomposition import Decomposition, decompose
@@ -33,7 +33,7 @@ from cvxnn.results import (
     PathResult,
     SolveResult,
 )
-from cvxnn.three_layer import ThreeLayerResult, solve_three_layer
+from cvxnn.three_layer import ThreeLayerResult, solve_three_layer, solve_three_layer_path
 from cvxnn.token_network import TokenNetwork
 
 if TYPE_CHECKING:
@@ -99,9 +99,11 @@ __all__ = [
     "show_versions",
     "solve",
     "solve_circular",
+    "solve_circular_path",
     "solve_group_lasso",
     "solve_path",
     "solve_three_layer",
+    "solve_three_layer_path",
 ]
 
 # scikit-learn takes most of a second to import: only those who ask for an estimator wait for it.

@@ -5,18 +5,24 @@ projection is known in closed form. Inside the cones all is smooth, and Newton's
 system of the size of the data for all blocks.
 """
 
-from dataclasses import dataclass
+import math
+import time
+from dataclasses import dataclass, field
+from operator import itemgetter
 
 import numpy as np
 
 from cvxnn._validation import Float
 
-SHRINK = 5.0  # of the barrier a round: larger steps leave Newton's method far behind
+_SHRINK = 5.0  # of the barrier a round: larger steps leave Newton's method far behind
 _CENTRAL = 0.1  # Newton decrement, in units of the barrier, at which a round ends
 _ROUND = 50  # Newton steps, which a round needs a tenth of
 _ARMIJO, _LEAST_STEP, _BOUNDARY = 0.1, 1e-8, 0.95
 _RIDGE = 1e-15  # relative; walls that blocks lie on make systems singular in float64
 _START = 1e-2  # of the loss at zero, the cost of all blocks together at first
+_NEAR = 1e-4  # relative gap of the point where the next solve of a path starts
+_LINE = 1e-2  # of its largest price, that of the program that finds it
+_LINES, _PEAK_GAP, _PEAK_ROUNDS = 8, 1e-6, 100
 
 
 @dataclass(frozen=True)
@@ -130,21 +136,18 @@ class FrequencyCones:
         return value, scale * residual
 
 
-def scaled_start(problem: FrequencyCones, inside: Float) -> Float:
-    """Return blocks along others that are inside their cones, all at the same small cost."""
-    cost = 0.5 * float(problem.target @ problem.target) * _START / len(inside)
-    scaled: Float = inside * (cost / problem.costs(inside))[:, None]
-    return scaled
+def _first_point(problem: FrequencyCones, inside: Float) -> tuple[Float, float]:
+    """Return blocks along others that are inside their cones, all at the same small cost.
 
-
-def first_barrier(problem: FrequencyCones) -> float:
-    """Return the barrier at which the gap on the central path is the loss at zero."""
+    With them the barrier at which the gap on the central path is the loss at zero.
+    """
+    loss = 0.5 * float(problem.target @ problem.target)
+    scaled = inside * (loss * _START / len(inside) / problem.costs(inside))[:, None]
     n_blocks, n_walls, _ = problem.walls.shape
-    n_terms: int = n_blocks * (n_walls + 2 * len(problem.prices))
-    return 0.5 * float(np.sum(problem.target**2)) / n_terms
+    return scaled, loss / (n_blocks * (n_walls + 2 * len(problem.prices)))
 
 
-def centred(problem: FrequencyCones, z: Float, mu: float) -> tuple[Float, Float | None, int]:
+def _centred(problem: FrequencyCones, z: Float, mu: float) -> tuple[Float, Float | None, int]:
     """Return blocks close to the central path, Newton's step from there, and how many led there.
 
     The step is None where float64 allows no further progress.
@@ -168,3 +171,111 @@ def centred(problem: FrequencyCones, z: Float, mu: float) -> tuple[Float, Float 
                 return z, None, n_steps
         z = z + size * step
     return z, None, _ROUND
+
+
+@dataclass(frozen=True)
+class Round:
+    """What a round of the barrier method knows: the best of all rounds so far."""
+
+    primal: float
+    dual: float
+    n_active: int
+    moment: float  # time.monotonic()
+
+
+@dataclass
+class CentralPath:
+    """The barrier method from a point inside the cones, `inside`, or from an earlier solution's.
+
+    Attributes
+    ----------
+    status : str
+        As in `Certified`.
+    z : ndarray of shape (n_blocks, n_coordinates)
+        The solution.
+    theta : ndarray of shape (n_rows,)
+        The dual point of the lower bound.
+    primal, dual : float
+        Objective and lower bound.
+    rounds : list of Round
+    n_steps : int
+        Newton steps.
+    """
+
+    problem: FrequencyCones
+    inside: Float
+    status: str = "max_iter"
+    z: Float = field(init=False)
+    theta: Float = field(init=False)
+    primal: float = field(init=False)
+    dual: float = 0.0
+    rounds: list[Round] = field(default_factory=list)
+    n_steps: int = 0
+    _start: tuple[Float, float] | None = None  # of the next solve
+
+    def __post_init__(self) -> None:
+        self.z, self.theta = np.zeros_like(self.inside), np.zeros_like(self.problem.target)
+        self.primal = self.problem.objective(self.z)
+
+    def follow(
+        self, tol: float, max_iter: int, deadline: float, before: "CentralPath | None" = None
+    ) -> "CentralPath":
+        """Follow the central path until blocks and bound agree."""
+        if self.primal == 0.0:
+            self.status = "optimal"
+            return self
+        z, mu = _first_point(self.problem, self.inside)
+        if before is not None and before._start is not None:
+            start, barrier = before._start
+            centre, step, count = _centred(self.problem, start, barrier)
+            self.n_steps += count
+            if step is not None:
+                z, mu = centre, barrier
+        for _ in range(max_iter):
+            z, step, count = _centred(self.problem, z, mu)
+            self.n_steps += count
+            self._keep_better(z, step, mu, tol)
+            gap = self.primal - self.dual
+            if step is not None and (self._start is None or gap > _NEAR * self.primal):
+                self._start = (z, mu)
+            if gap <= tol * self.primal:
+                self.status = "optimal"
+            elif step is None:
+                self.status = "stalled"
+            elif self.rounds[-1].moment > deadline:
+                self.status = "time_limit"
+            if self.status != "max_iter":
+                break
+            mu /= _SHRINK
+        return self
+
+    def _keep_better(self, z: Float, step: Float | None, mu: float, tol: float) -> None:
+        problem = self.problem
+        # Blocks on their way to zero are small: without them the others are feasible.
+        kept = np.where(problem.costs(z) > tol * self.primal, 1.0, 0.0)[:, None] * z
+        value = problem.objective(kept)
+        if value < self.primal:
+            self.z, self.primal = kept, value
+        if step is not None:
+            found = problem.lower_bound(z, step, mu)
+            self.dual, self.theta = max((self.dual, self.theta), found, key=itemgetter(0))
+        self.dual = min(self.dual, self.primal)  # but for rounding it is
+        n_active = int(self.z.any(axis=1).sum())
+        self.rounds.append(Round(self.primal, self.dual, n_active, time.monotonic()))
+
+
+def largest_price(problem: FrequencyCones, inside: Float) -> float:
+    """Return the multiple of the prices from which on all blocks are zero, 1e-6 above it at most.
+
+    It is the largest ``slope_b @ z_b`` in the cones at a cost of one. Towards a single target along
+    these slopes, blocks go to ``1 - line / largest`` for prices times `line`: the optimum tells it.
+    """
+    slopes = np.einsum("bnq,n->bq", problem.fits, problem.target)
+    line = float((np.linalg.norm(problem.by_frequency(slopes), axis=2) / problem.prices).max())
+    for _ in range(_LINES if line > 0.0 else 0):
+        line *= _LINE
+        towards = FrequencyCones(slopes[:, None], problem.walls, np.ones(1), line * problem.prices)
+        found = CentralPath(towards, inside).follow(_PEAK_GAP, _PEAK_ROUNDS, math.inf)
+        if found.z.any():
+            return line / (1.0 - math.sqrt(1.0 - 2.0 * found.dual))
+    return 0.0

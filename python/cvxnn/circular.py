@@ -1,21 +1,15 @@
 """Networks with a circular convolution before their ReLU neurons."""
 
 import time
-from dataclasses import dataclass, field
-from operator import itemgetter
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cvxnn._conv_layers import SHAPES
 from cvxnn._fourier import fourier_design, fourier_filter, fourier_image
-from cvxnn._fourier_cones import (
-    SHRINK,
-    FrequencyCones,
-    centred,
-    first_barrier,
-    scaled_start,
-)
+from cvxnn._fourier_cones import CentralPath, FrequencyCones, largest_price
+from cvxnn._paths import path_alphas
 from cvxnn._threads import blas_threads
 from cvxnn._validation import (
     Data,
@@ -171,22 +165,101 @@ def solve_circular(
     True
     """
     began = time.monotonic()
-    data, alpha = check_tensor(X, SHAPES), check_positive(alpha, "alpha")
+    deadline = began + check_time_limit(time_limit)
+    strengths = [check_positive(alpha, "alpha")]
+    tol, max_iter = check_positive(tol, "tol"), check_count(max_iter, "max_iter")
+    program = _checked_program(X, y, patterns, sample_weight, fit_intercept)
+    results = program.solve(strengths, tol, max_iter, deadline)
+    warn_unless_optimal(results, tol)
+    return results[0]
+
+
+def solve_circular_path(
+    X: ArrayLike,
+    y: ArrayLike,
+    patterns: PatternSet | None = None,
+    *,
+    n_alphas: int = 20,
+    eps: float = 1e-2,
+    alphas: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    fit_intercept: bool = False,
+    tol: float = 1e-6,
+    max_iter: int = 100,
+    time_limit: float | None = None,
+) -> list[CircularResult]:
+    """Solve as `solve_circular` does along a path of regularisation strengths.
+
+    Parameters
+    ----------
+    X, y, patterns, sample_weight, fit_intercept
+        As for `solve_circular`.
+    n_alphas : int, default=20
+        Length of the path, from the smallest alpha at which the network is empty.
+    eps : float, default=1e-2
+        Ratio of its smallest alpha to its largest.
+    alphas : array-like or None, default=None
+        Own values instead, in any order.
+    tol, max_iter
+        As for `solve_circular`, at each alpha.
+    time_limit : float or None, default=None
+        Limit in seconds for the whole path. A path that is stopped is returned as far as it got.
+
+    Returns
+    -------
+    list of CircularResult
+        From the largest alpha to the smallest.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is malformed, no pattern is active, or a gate is on a sample's hyperplane.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If a solve ended before its gap reached ``tol``.
+
+    References
+    ----------
+    T. Ergen, M. Pilanci (2021), Implicit convex regularizers of CNN architectures, ICLR, section 4.
+
+    Examples
+    --------
+    >>> import cvxnn, numpy as np
+    >>> X = np.random.default_rng(0).standard_normal((6, 1, 4))
+    >>> y = np.maximum(X[:, 0, 0] - X[:, 0, 1], 0)
+    >>> path = cvxnn.solve_circular_path(X, y, n_alphas=4)
+    >>> [len(result.active_set) for result in path][0], path[3].status
+    (0, 'optimal')
+    """
+    began = time.monotonic()
+    deadline = began + check_time_limit(time_limit)
+    tol, max_iter = check_positive(tol, "tol"), check_count(max_iter, "max_iter")
+    program = _checked_program(X, y, patterns, sample_weight, fit_intercept)
+    strengths = path_alphas(program.alpha_max, n_alphas, eps, alphas).tolist()
+    results = program.solve(strengths, tol, max_iter, deadline)
+    warn_unless_optimal(results, tol)
+    return results
+
+
+def _checked_program(
+    X: ArrayLike,
+    y: ArrayLike,
+    patterns: PatternSet | None,
+    sample_weight: ArrayLike | None,
+    fit_intercept: bool,
+) -> "_Program":
+    data = check_tensor(X, SHAPES)
     flat = data.reshape(len(data), -1)
     targets = check_targets(y, len(data), labels=False, shares=False, several=False)[:, 0]
     omega = check_sample_weight(sample_weight, len(data))
-    tol, max_iter = check_positive(tol, "tol"), check_count(max_iter, "max_iter")
-    deadline = began + check_time_limit(time_limit)
     if patterns is None:
         patterns = enumerate_patterns(flat)
     elif not isinstance(patterns, PatternSet):
         raise TypeError(f"patterns must be a PatternSet or None, got {type(patterns).__name__}")
     check_samples_of(flat, patterns)
-    with blas_threads(1):
-        program = _Program(data, targets, omega, patterns, alpha, fit_intercept)
-        result = program.solve(tol, max_iter, began, deadline)
-    warn_unless_optimal([result], tol)
-    return result
+    return _Program(data, targets, omega, patterns, fit_intercept)
 
 
 class _Program:
@@ -198,10 +271,9 @@ class _Program:
         targets: Float,
         omega: Float,
         patterns: PatternSet,
-        alpha: float,
         fit_intercept: bool,
     ) -> None:
-        self._shape, self._alpha, self._patterns = data.shape[2:], alpha, patterns
+        self._shape, self._patterns = data.shape[2:], patterns
         self._share = omega / omega.sum()
         design = fourier_design(np.asarray(data, dtype=np.float64))
         rows, masks = design.matrix, patterns.to_dense().T
@@ -227,78 +299,59 @@ class _Program:
             fits=np.concatenate([fits, -fits]),
             walls=np.concatenate([walls, walls]),
             target=np.sqrt(self._share) * (targets - self._mean),
-            prices=alpha * np.asarray(design.weights),
+            prices=np.asarray(design.weights),
         )
 
-    def solve(self, tol: float, max_iter: int, began: float, deadline: float) -> CircularResult:
-        """Follow the central path until blocks and bound agree."""
-        cones, status, n_steps = self._cones, "max_iter", 0
-        best, theta, dual = np.zeros_like(self._inside), np.zeros_like(cones.target), 0.0
-        primal, trace = cones.objective(best), list[IterationInfo]()
-        if primal == 0.0:
-            return self._result("optimal", best, theta, (0.0, 0.0), trace, n_steps, began)
-        z, mu = scaled_start(cones, self._inside), first_barrier(cones)
-        for iteration in range(1, max_iter + 1):
-            z, step, count = centred(cones, z, mu)
-            n_steps += count
-            # Blocks on their way to zero are small: without them the others are feasible.
-            kept = np.where(cones.costs(z) > tol * primal, 1.0, 0.0)[:, None] * z
-            value = cones.objective(kept)
-            if value < primal:
-                best, primal = kept, value
-            if step is not None:
-                bound, point = cones.lower_bound(z, step, mu)
-                dual, theta = max((dual, theta), (bound, point), key=itemgetter(0))
-            dual = min(dual, primal)  # but for rounding it is
-            trace.append(
-                IterationInfo(
-                    iteration=iteration,
-                    primal=primal,
-                    dual=dual,
-                    gap=primal - dual,
-                    n_active=int(best.any(axis=1).sum()),
-                    n_working=len(z),
-                    alpha=self._alpha,
-                    elapsed=time.monotonic() - began,
-                )
-            )
-            if primal - dual <= tol * primal:
-                status = "optimal"
-            elif step is None:
-                status = "stalled"
-            elif time.monotonic() > deadline:
-                status = "time_limit"
-            if status != "max_iter":
-                break
-            mu /= SHRINK
-        return self._result(status, best, theta, (primal, dual), trace, n_steps, began)
+    def alpha_max(self) -> float:
+        """Return the smallest alpha at which every block is zero."""
+        with blas_threads(1):
+            return largest_price(self._cones, self._inside)
 
-    def _result(
-        self,
-        status: str,
-        z: Float,
-        theta: Float,
-        values: tuple[float, float],
-        trace: list[IterationInfo],
-        n_steps: int,
-        began: float,
-    ) -> CircularResult:
+    def solve(
+        self, alphas: list[float], tol: float, max_iter: int, deadline: float
+    ) -> list[CircularResult]:
+        """Solve at each alpha, each from the one before."""
+        results, path = [], None
+        for alpha in alphas:
+            began = time.monotonic()
+            priced = replace(self._cones, prices=alpha * self._cones.prices)
+            with blas_threads(1):
+                path = CentralPath(priced, self._inside).follow(tol, max_iter, deadline, path)
+            results.append(self._result(alpha, path, began))
+            if path.status == "time_limit":
+                break
+        return results
+
+    def _result(self, alpha: float, path: CentralPath, began: float) -> CircularResult:
+        z = path.z
         active, n_used = np.flatnonzero(z.any(axis=1)), len(self._used)
         order = np.argsort(active % n_used, kind="stable")
         active = active[order]
         blocks, signs = active % n_used, np.where(active < n_used, 1, -1)
         means = np.einsum("pq,pq->p", self._mean_fits[blocks], z[active])
         return CircularResult(
-            status=status,
-            alpha=self._alpha,
-            primal=values[0],
-            dual=values[1],
-            gap=values[0] - values[1],
-            n_iter=len(trace),
-            n_epochs=n_steps,
+            status=path.status,
+            alpha=alpha,
+            primal=path.primal,
+            dual=path.dual,
+            gap=path.primal - path.dual,
+            n_iter=len(path.rounds),
+            n_epochs=path.n_steps,
             seconds=time.monotonic() - began,
-            theta=np.sqrt(self._share) * theta,
-            trace=trace,
+            theta=np.sqrt(self._share) * path.theta,
+            trace=[
+                IterationInfo(
+                    iteration=k,
+                    primal=done.primal,
+                    dual=done.dual,
+                    gap=done.primal - done.dual,
+                    n_active=done.n_active,
+                    n_working=len(z),
+                    alpha=alpha,
+                    elapsed=done.moment - began,
+                )
+                for k, done in enumerate(path.rounds, start=1)
+            ],
             active_set=self._used[blocks],
             signs=signs,
             coefs=self._cones.by_frequency(z[active]),

@@ -1,12 +1,21 @@
 """Networks of two layers of ReLU neurons, of which the first see patches, and an output."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cvxnn._designs import BlockDesign, DesignResult, StackedCones, design_program
+from cvxnn._designs import (
+    BlockDesign,
+    DesignProgram,
+    DesignResult,
+    StackedCones,
+    design_program,
+)
 from cvxnn._joint_patterns import JointPatterns, all_patterns, inner_walls, sampled_patterns
+from cvxnn._paths import path_alphas
 from cvxnn._shared_filters import SharedFilterProgram, filter_of
 from cvxnn._validation import Float, check_count, check_positive, check_tensor
 from cvxnn.arrangements import RandomState, generator
@@ -178,8 +187,133 @@ def solve_three_layer(
     >>> filters.shape[1:], hidden.shape[1:]
     ((2, 2), (2,))
     """
-    data, alpha = check_tensor(X, _SHAPES), check_positive(alpha, "alpha")
-    data = np.asarray(data, dtype=np.float64)
+    strengths = [check_positive(alpha, "alpha")]
+    program, patterns = _checked_program(
+        X,
+        y,
+        n_patterns,
+        shared=shared,
+        max_patterns=max_patterns,
+        random_state=random_state,
+        loss=loss,
+        sample_weight=sample_weight,
+        fit_intercept=fit_intercept,
+    )
+    results = _solved(
+        program,
+        patterns,
+        strengths,
+        tol=tol,
+        max_iter=max_iter,
+        time_limit=time_limit,
+        n_threads=n_threads,
+        verbose=verbose,
+    )
+    warn_unless_optimal(results, tol)
+    return results[0]
+
+
+def solve_three_layer_path(
+    X: ArrayLike,
+    y: ArrayLike,
+    n_patterns: int | None = None,
+    *,
+    n_alphas: int = 20,
+    eps: float = 1e-2,
+    alphas: ArrayLike | None = None,
+    loss: str | Huber = "squared",
+    shared: bool = False,
+    sample_weight: ArrayLike | None = None,
+    fit_intercept: bool = False,
+    max_patterns: int = 10_000,
+    random_state: RandomState = 0,
+    tol: float = 1e-4,
+    max_iter: int = 1000,
+    time_limit: float | None = None,
+    n_threads: int | None = None,
+    verbose: int = 0,
+) -> list[ThreeLayerResult]:
+    """Solve as `solve_three_layer` does along a path of strengths, each from the solution before.
+
+    Parameters
+    ----------
+    X, y, n_patterns, loss, shared, sample_weight, fit_intercept, max_patterns, random_state
+        As for `solve_three_layer`.
+    n_alphas : int, default=20
+        Length of the path, from the smallest alpha at which the network is empty.
+    eps : float, default=1e-2
+        Ratio of its smallest alpha to its largest.
+    alphas : array-like or None, default=None
+        Own values instead, in any order.
+    tol, max_iter, n_threads, verbose
+        As for `solve_three_layer`, at each alpha.
+    time_limit : float or None, default=None
+        Limit in seconds for the whole path. A path that is stopped is returned as far as it got.
+
+    Returns
+    -------
+    list of ThreeLayerResult
+        From the largest alpha to the smallest.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is malformed, there are too many patterns, or none puts out anything.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If a solve ended before its gap reached ``tol``.
+
+    References
+    ----------
+    T. Ergen, M. Pilanci (2021), Implicit convex regularizers of CNN architectures, ICLR, section 5.
+
+    Examples
+    --------
+    >>> import cvxnn, numpy as np
+    >>> X = np.random.default_rng(13).standard_normal((3, 2, 2))
+    >>> path = cvxnn.solve_three_layer_path(X, [1.0, -1.0, 0.5], n_alphas=4)
+    >>> len(path[0].active_set), path[3].gap <= 1e-4 * path[3].primal
+    (0, True)
+    """
+    program, patterns = _checked_program(
+        X,
+        y,
+        n_patterns,
+        shared=shared,
+        max_patterns=max_patterns,
+        random_state=random_state,
+        loss=loss,
+        sample_weight=sample_weight,
+        fit_intercept=fit_intercept,
+    )
+    results = _solved(
+        program,
+        patterns,
+        path_alphas(lambda: program.alpha_max(n_threads), n_alphas, eps, alphas),
+        tol=tol,
+        max_iter=max_iter,
+        time_limit=time_limit,
+        n_threads=n_threads,
+        verbose=verbose,
+    )
+    warn_unless_optimal(results, tol)
+    return results
+
+
+def _checked_program(
+    X: ArrayLike,
+    y: ArrayLike,
+    n_patterns: int | None,
+    *,
+    shared: bool,
+    max_patterns: int,
+    random_state: RandomState,
+    **options: Any,
+) -> tuple[DesignProgram, JointPatterns]:
+    """Check the arguments of a program, and find its patterns."""
+    data = np.asarray(check_tensor(X, _SHAPES), dtype=np.float64)
     if n_patterns is None:
         most = check_count(max_patterns, "max_patterns")
         patterns = all_patterns(data, most, shared=bool(shared))
@@ -187,30 +321,20 @@ def solve_three_layer(
         n_patterns = check_count(n_patterns, "n_patterns")
         rng = generator(random_state)
         patterns = sampled_patterns(data, n_patterns, rng, shared=bool(shared))
-    program = design_program(
-        _design(data, patterns),
-        y,
-        penalty="group",
-        loss=loss,
-        sample_weight=sample_weight,
-        fit_intercept=fit_intercept,
-    )
+    program = design_program(_design(data, patterns), y, penalty="group", **options)
     if patterns.shared:
         program = SharedFilterProgram(program.problem, program.design, patterns, data)
-    found = program.solve(
-        [alpha],
-        tol=tol,
-        max_iter=max_iter,
-        time_limit=time_limit,
-        n_threads=n_threads,
-        screening=True,
-        solver="auto",
-        callback=None,
-        verbose=verbose,
-    )[0]
-    result = ThreeLayerResult(**vars(found), patterns=patterns)
-    warn_unless_optimal([result], tol)
-    return result
+    return program, patterns
+
+
+def _solved(
+    program: DesignProgram,
+    patterns: JointPatterns,
+    alphas: Sequence[float] | Float,
+    **settings: Any,
+) -> list[ThreeLayerResult]:
+    found = program.solve(alphas, screening=True, solver="auto", callback=None, **settings)
+    return [ThreeLayerResult(**vars(result), patterns=patterns) for result in found]
 
 
 def _design(X: Float, patterns: JointPatterns) -> BlockDesign:

@@ -119,6 +119,37 @@ def test_samples_of_zeros():
     assert two.primal == pytest.approx(0.9 * one.primal, rel=2e-6)
 
 
+@pytest.mark.parametrize("fit_intercept", [False, True])
+def test_path(fit_intercept):
+    X, y, patterns, weight = make_data((2, 4))
+    options = {"fit_intercept": fit_intercept, "sample_weight": weight}
+    path = cvxnn.solve_circular_path(X, y, patterns, n_alphas=6, **options)
+    alphas = [result.alpha for result in path]
+    np.testing.assert_allclose(alphas, alphas[0] * np.geomspace(1.0, 1e-2, 6))
+    assert all(result.status == "optimal" for result in path)
+    assert len(path[0].active_set) == 0
+    for result in path[1:]:
+        alone = cvxnn.solve_circular(X, y, patterns, alpha=result.alpha, **options)
+        assert result.primal == pytest.approx(alone.primal, rel=2e-6)
+        assert result.n_epochs < alone.n_epochs  # Newton steps: the start is worth something
+    below = cvxnn.solve_circular(X, y, patterns, alpha=alphas[0] * (1 - 1e-4), tol=1e-10, **options)
+    assert len(below.active_set) > 0
+
+
+def test_path_of_own_alphas_and_its_limit():
+    X, y, patterns, _ = make_data((1, 5))
+    path = cvxnn.solve_circular_path(X, y, patterns, alphas=[0.05, 0.2])
+    assert [result.alpha for result in path] == [0.2, 0.05]
+    with pytest.warns(cvxnn.ConvergenceWarning, match="status 'time_limit'"):
+        stopped = cvxnn.solve_circular_path(X, y, patterns, alphas=[0.05, 0.2], time_limit=1e-9)
+    assert len(stopped) == 1
+    with pytest.raises(ValueError, match=r"^y is fitted without any pattern"):
+        cvxnn.solve_circular_path(X, np.zeros(9), patterns)
+    for wrong in ({"n_alphas": 0}, {"eps": 2.0}, {"alphas": [0.1, -1.0]}):
+        with pytest.raises(ValueError, match=f"^{next(iter(wrong))} must "):
+            cvxnn.solve_circular_path(X, y, patterns, **wrong)
+
+
 @pytest.mark.parametrize(
     ("limits", "status"), [({"max_iter": 2}, "max_iter"), ({"time_limit": 1e-9}, "time_limit")]
 )

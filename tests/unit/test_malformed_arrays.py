@@ -93,6 +93,14 @@ ENTRIES = {
         lambda **arrays: cvxnn.solve_circular(alpha=0.1, max_iter=3, **arrays),
         {"X": FEW_IMAGES, "y": Y[:4], "sample_weight": np.ones(4)},
     ),
+    "solve_circular_path": (
+        lambda **arrays: cvxnn.solve_circular_path(max_iter=3, **arrays),
+        {"X": FEW_IMAGES, "y": Y[:4], "sample_weight": np.ones(4), "alphas": np.array([0.1])},
+    ),
+    "solve_three_layer_path": (
+        lambda **arrays: cvxnn.solve_three_layer_path(n_patterns=5, **QUICK, **arrays),
+        {"X": PATCHES, "y": Y[:3], "sample_weight": np.ones(3), "alphas": np.array([0.1])},
+    ),
     "solve_three_layer": (
         lambda **arrays: cvxnn.solve_three_layer(n_patterns=5, alpha=0.1, **QUICK, **arrays),
         {"X": PATCHES, "y": Y[:3], "sample_weight": np.ones(3)},

@@ -182,6 +182,23 @@ class TestSharedFilters:
         assert gains.max() >= 0.02 * (1 - 1e-2)
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_path(shared):
+    X, y = make_data(n=8)
+    options = {"shared": shared, "fit_intercept": True, "tol": 1e-6}
+    path = cvxnn.solve_three_layer_path(X, y, 12, n_alphas=4, eps=0.05, **options)
+    alphas = [result.alpha for result in path]
+    np.testing.assert_allclose(alphas, alphas[0] * np.geomspace(1.0, 0.05, 4))
+    assert [len(result.active_set) > 0 for result in path] == [False, True, True, True]
+    for result in path:
+        alone = cvxnn.solve_three_layer(X, y, 12, alpha=result.alpha, **options)
+        assert result.status == "optimal"
+        assert result.primal == pytest.approx(alone.primal, rel=2e-6)
+        assert result.predict(X) == pytest.approx(alone.predict(X), abs=1e-2)
+    own = cvxnn.solve_three_layer_path(X, y, 12, alphas=alphas[::-1], **options)
+    assert [result.primal for result in own] == [result.primal for result in path]
+
+
 def test_limits_warn():
     X, y = make_data()
     with pytest.warns(cvxnn.ConvergenceWarning, match="status 'max_iter'"):
