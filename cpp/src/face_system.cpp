@@ -86,9 +86,12 @@ Vector FaceSystem::by_conjugate_gradients(const std::vector<Index>& blocks,
                                           const std::vector<Matrix>& roots, const Vector& root,
                                           const Matrix& free, double sigma, const Vector& b,
                                           Control& control) {
-  Index n_coefs = 0;
-  for (const Matrix& D : roots) n_coefs += D.rows();
-  Vector coefs(n_coefs), inner;
+  Index n_coefs = 0, largest = 0;
+  for (const Matrix& D : roots) {
+    n_coefs += D.rows();
+    largest = std::max(largest, D.cols());
+  }
+  Vector coefs(n_coefs), inner(largest);
   Matrix image(op_.n_samples(), 1);
   const auto product = [&](const Vector& v, Vector& out) {
     image = root.cwiseProduct(v);
@@ -96,8 +99,9 @@ Vector FaceSystem::by_conjugate_gradients(const std::vector<Index>& blocks,
     Index first = 0;
     for (const Matrix& D : roots) {
       auto segment = coefs.segment(first, D.rows());
-      inner.noalias() = D.transpose() * segment;
-      segment.noalias() = D * inner;
+      auto along = inner.head(D.cols());
+      along.noalias() = D.transpose() * segment;
+      segment.noalias() = D * along;
       first += D.rows();
     }
     op_.forward(blocks, coefs.data(), Precision::accurate, image);
@@ -105,19 +109,13 @@ Vector FaceSystem::by_conjugate_gradients(const std::vector<Index>& blocks,
     project_out(free, image);
     out = v + sigma * image.col(0);
   };
-  Vector x = Vector::Zero(b.size()), residual = b, direction = b, q;
-  double square = residual.squaredNorm();
-  const double enough = kTolerance * kTolerance * square;
-  for (n_iterations_ = 0; n_iterations_ < kMaxIterations && square > enough; ++n_iterations_) {
-    control.poll();
-    product(direction, q);
-    const double step = square / direction.dot(q);
-    x += step * direction;
-    residual -= step * q;
-    const double before = square;
-    square = residual.squaredNorm();
-    direction = residual + (square / before) * direction;
-  }
+  const auto identity = [](const Vector& v, Vector& out) { out = v; };
+  gradients_.reserve(b.size());
+  ConjugateGradients::Goal goal;
+  goal.norm = kTolerance * b.norm();
+  Vector x = Vector::Zero(b.size());
+  n_iterations_ =
+      gradients_.solve(b.size(), b, product, identity, goal, kMaxIterations, control, x).iterations;
   return x;
 }
 

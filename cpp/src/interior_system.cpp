@@ -19,7 +19,8 @@ void InteriorSystem::start(const WorkingSet& working, Vector root, Matrix free) 
   root_ = std::move(root);
   free_ = std::move(free);
   const Index n = op_.n_samples(), n_blocks = working.size();
-  for (Vector* v : {&residual_, &preconditioned_, &search_, &image_, &samples_}) v->resize(n);
+  samples_.resize(n);
+  gradients_.reserve(n);
   coefs_.resize(working.coefs.size());
   rounded_.resize(n, 1);
   by_factor_ = false;
@@ -113,36 +114,20 @@ void InteriorSystem::product(const WorkingSet& working, const Vector& v, Control
   project_out(free_, out);
 }
 
-bool InteriorSystem::conjugate_gradients(const WorkingSet& working, const Vector& r,
-                                         double tolerance, Control& control, Vector& v) {
-  residual_ = r;
-  project_out(free_, residual_);
-  if (!v.isZero(0.0)) {
-    product(working, v, control, image_);
-    residual_ -= image_;
-  }
-  double rho = 0.0;
-  for (Index n = 0; n < kMaxIterations; ++n) {
-    if (residual_.norm() <= tolerance) return true;
-    precondition(residual_, preconditioned_);
-    const double next = residual_.dot(preconditioned_);
-    if (!(next > 0.0)) return false;
-    if (n == 0) {
-      search_ = preconditioned_;
-    } else {
-      search_ = preconditioned_ + (next / rho) * search_;
-    }
-    rho = next;
-    product(working, search_, control, image_);
-    const double curvature = search_.dot(image_);
-    if (!(curvature > 0.0)) return false;
-    v += (rho / curvature) * search_;
-    residual_ -= (rho / curvature) * image_;
-    recent_ += gradient_seconds_;
-    spent_ += gradient_seconds_;
-    control.poll();
-  }
-  return false;
+bool InteriorSystem::solve_iteratively(const WorkingSet& working, const Vector& r, double tolerance,
+                                       Control& control, Vector& v) {
+  projected_ = r;
+  project_out(free_, projected_);
+  const auto apply = [&](const Vector& x, Vector& out) { product(working, x, control, out); };
+  const auto inverse = [&](const Vector& x, Vector& out) { precondition(x, out); };
+  ConjugateGradients::Goal goal;
+  goal.norm = tolerance;
+  const auto outcome =
+      gradients_.solve(r.size(), projected_, apply, inverse, goal, kMaxIterations, control, v);
+  const double seconds = gradient_seconds_ * static_cast<double>(outcome.iterations);
+  recent_ += seconds;
+  spent_ += seconds;
+  return outcome.reached;
 }
 
 bool InteriorSystem::factor(const WorkingSet& working, Control& control) {
@@ -179,7 +164,7 @@ void InteriorSystem::solve_factored_system(const Vector& r, Vector& v) {
 bool InteriorSystem::solve(const WorkingSet& working, const Vector& r, double tolerance,
                            Control& control, Vector& v) {
   if (!by_factor_) {
-    if (conjugate_gradients(working, r, tolerance, control, v)) return true;
+    if (solve_iteratively(working, r, tolerance, control, v)) return true;
     by_factor_ = true;
     if (!factor(working, control)) return false;
   }

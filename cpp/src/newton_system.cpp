@@ -24,10 +24,8 @@ void NewtonSystem::reserve(const WorkingSet& working) {
   spectrum_.reserve(n_blocks);
   starts_.reserve(n_blocks + 1);
   for (Vector* v : {&kappa_, &ridge_, &correction_}) v->resize(n_blocks);
-  for (Vector* v :
-       {&unit_, &rotated_, &scaled_unit_, &residual_, &preconditioned_, &search_, &image_}) {
-    v->resize(n_coefs);
-  }
+  for (Vector* v : {&unit_, &rotated_, &scaled_unit_, &across_}) v->resize(n_coefs);
+  gradients_.reserve(n_coefs);
   root_.resize(op_.n_samples());
   n_outputs_ = working.n_outputs;
   samples_.resize(op_.n_samples(), n_outputs_);
@@ -172,10 +170,10 @@ bool NewtonSystem::solve_directly(const Vector& rhs, Unpenalised& free, Control&
       part(v, a) = (part(v, a) - along * unit(a)) / inverted[a];
     }
   };
-  search_.head(size()) = unit_.head(size());
-  for (Index a = 0; a < m; ++a) part(search_, a) /= std::sqrt(inverted[a]);
+  across_.head(size()) = unit_.head(size());
+  for (Index a = 0; a < m; ++a) part(across_, a) /= std::sqrt(inverted[a]);
   const Vector scales = inverted.cwiseInverse();
-  if (!sample_system_.factor(blocks_, scales, search_.data(), -1.0, root_, control)) return false;
+  if (!sample_system_.factor(blocks_, scales, across_.data(), -1.0, root_, control)) return false;
 
   // L^-1 (B U, E) and L^-1 B P r, with L L^T = I + N.
   Matrix Z(n, m + f);
@@ -234,27 +232,15 @@ void NewtonSystem::solve(const Vector& rhs, double tolerance, Index max_iteratio
   by_kronecker_ ? set_kronecker() : set_diagonal_blocks();
 
   y.head(m).setZero();
-  residual_.head(m) = rhs.head(m);
-  precondition(residual_, preconditioned_);
-  search_.head(m) = preconditioned_.head(m);
-  double rho = residual_.head(m).dot(preconditioned_.head(m));
-  const double goal = tolerance * tolerance * rho;
-  last_iterations_ = 0;
-  for (Index n = 0; n < max_iterations && rho > goal; ++n) {
-    apply(search_, free, precision, control, image_);
-    const double curvature = search_.head(m).dot(image_.head(m));
-    if (!(curvature > 0.0)) break;
-    const double length = rho / curvature;
-    y.head(m) += length * search_.head(m);
-    residual_.head(m) -= length * image_.head(m);
-    precondition(residual_, preconditioned_);
-    const double next = residual_.head(m).dot(preconditioned_.head(m));
-    search_.head(m) = preconditioned_.head(m) + (next / rho) * search_.head(m);
-    rho = next;
-    effort_ += iteration_seconds;
-    ++last_iterations_;
-    control.poll();
-  }
+  const auto product = [&](const Vector& v, Vector& out) {
+    apply(v, free, precision, control, out);
+  };
+  const auto inverse = [&](const Vector& v, Vector& out) { precondition(v, out); };
+  ConjugateGradients::Goal goal;
+  goal.share = tolerance * tolerance;
+  last_iterations_ =
+      gradients_.solve(m, rhs, product, inverse, goal, max_iterations, control, y).iterations;
+  effort_ += iteration_seconds * static_cast<double>(last_iterations_);
   op_.forward(blocks_, y.data(), precision, Ay);
 }
 

@@ -71,7 +71,7 @@ CPP_LAYERS = [
     ["types", "errors"],
     ["sparse_rows"],
     ["threads", "control", "aligned", "cost_model", "power_iteration", "cone_scaling"],
-    ["symmetric_eigen"],
+    ["symmetric_eigen", "conjugate_gradients"],
     ["block_norm", "loss_hessian"],
     ["cone_projection", "block_penalty"],
     ["patterns", "loss", "block_update", "unpenalised", "cholesky"],

@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "cvxnn/conjugate_gradients.hpp"
 #include "cvxnn/control.hpp"
 #include "cvxnn/operators/operator.hpp"
 #include "cvxnn/types.hpp"
@@ -41,7 +42,8 @@ class FaceSystem {
   const Operator& op_;
   int n_threads_;
   double max_entries_;
-  Index n_iterations_ = 0;  // of the last conjugate gradients
+  ConjugateGradients gradients_;
+  Index n_iterations_ = 0;  // of the last ones
 };
 
 }  // namespace cvxnn

@@ -2,6 +2,7 @@
 // serves several iterations.
 #pragma once
 
+#include "cvxnn/conjugate_gradients.hpp"
 #include "cvxnn/control.hpp"
 #include "cvxnn/operators/operator.hpp"
 #include "cvxnn/sample_system.hpp"
@@ -35,8 +36,8 @@ class InteriorSystem {
   bool correct(const WorkingSet& working, Control& control);
   bool factor(const WorkingSet& working, Control& control);
   void solve_factored_system(const Vector& r, Vector& v);
-  bool conjugate_gradients(const WorkingSet& working, const Vector& r, double tolerance,
-                           Control& control, Vector& v);
+  bool solve_iteratively(const WorkingSet& working, const Vector& r, double tolerance,
+                         Control& control, Vector& v);
   void product(const WorkingSet& working, const Vector& v, Control& control, Vector& out);
   void precondition(const Vector& r, Vector& out);
 
@@ -50,7 +51,8 @@ class InteriorSystem {
   Vector lagged_a_;
   Matrix Z_;  // lagged^-1/2 of the (2 a_j)^(1/2) h^(1/2) A_j w_j that are not small, and of E
   Matrix capacitance_;  // its factor
-  Vector inner_, coefs_, residual_, preconditioned_, search_, image_, samples_;
+  Vector inner_, coefs_, projected_, samples_;
+  ConjugateGradients gradients_;
   MatrixF rounded_;
 
   SampleSystem<Matrix> exact_;

@@ -1,6 +1,7 @@
 // The linear system of a Newton step on the non-zero blocks, by preconditioned conjugate gradients.
 #pragma once
 
+#include "cvxnn/conjugate_gradients.hpp"
 #include "cvxnn/control.hpp"
 #include "cvxnn/feature_spectrum.hpp"
 #include "cvxnn/kronecker.hpp"
@@ -96,7 +97,8 @@ class NewtonSystem {
   SampleSystem<Matrix> sample_system_;
   Index last_iterations_ = 0;
   double effort_ = 0.0;
-  Vector residual_, preconditioned_, search_, image_;
+  ConjugateGradients gradients_;
+  Vector across_;  // the u_j / (kappa_j + ridge_j)^(1/2)
   Matrix samples_;
 };
 
