@@ -225,45 +225,46 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Certified
 
     def _make_gates(self, data: Samples, n_gates: int, random_state: RandomState) -> ArrayLike:
         """Return own gates, or `n_gates` that are sampled on standardised data."""
-        n_columns = data.shape[1]
-        n_features = n_columns - self._hidden_bias
         sampler = self._default_sampler if self.gates is None else self.gates
-        if isinstance(sampler, str) and sampler == "gaussian":
-            return sample_gates(n_columns, n_gates, random_state=random_state)
-        if isinstance(sampler, str) and sampler == "feature_sparse":
-            return sample_sparse_gates(
-                n_features,
-                n_gates,
-                order=min(_ORDER, n_features),
-                bias=self._hidden_bias,
-                random_state=random_state,
-            )
-        if isinstance(sampler, str) and sampler == "convolutional":
-            side = math.isqrt(n_features)
-            if side**2 != n_features:
-                raise ValueError(
-                    "gates='convolutional' are for square images of one channel, X has "
-                    f"{n_features} features: for others give a function that calls "
-                    "sample_convolutional_gates"
-                )
-            return sample_convolutional_gates(
-                (side, side),
-                n_gates,
-                patch_size=min(_PATCH, side),
-                bias=self._hidden_bias,
-                random_state=random_state,
-            )
         if isinstance(sampler, str):
-            return sample_quantile_gates(data[:, :n_features], n_gates, random_state=random_state)
+            return self._sampled_gates(sampler, data, n_gates, random_state)
         if not callable(sampler):
             return sampler
-        gates = check_gates(sampler(data, n_gates, generator(random_state)), n_columns)
+        gates = check_gates(sampler(data, n_gates, generator(random_state)), data.shape[1])
         if gates.shape[1] != n_gates:
             raise ValueError(
                 f"gates must return as many gates as it is asked for, {n_gates}, "
                 f"got {gates.shape[1]}"
             )
         return gates
+
+    def _sampled_gates(
+        self, sampler: str, data: Samples, n_gates: int, random_state: RandomState
+    ) -> Float:
+        n_features, bias = data.shape[1] - self._hidden_bias, self._hidden_bias
+        if sampler == "gaussian":
+            return sample_gates(data.shape[1], n_gates, random_state=random_state)
+        if sampler == "quantile":
+            return sample_quantile_gates(data[:, :n_features], n_gates, random_state=random_state)
+        if sampler == "feature_sparse":
+            order = min(_ORDER, n_features)
+            return sample_sparse_gates(
+                n_features, n_gates, order=order, bias=bias, random_state=random_state
+            )
+        side = math.isqrt(n_features)
+        if side**2 != n_features:
+            raise ValueError(
+                "gates='convolutional' are for square images of one channel, X has "
+                f"{n_features} features: for others give a function that calls "
+                "sample_convolutional_gates"
+            )
+        return sample_convolutional_gates(
+            (side, side),
+            n_gates,
+            patch_size=min(_PATCH, side),
+            bias=bias,
+            random_state=random_state,
+        )
 
     def _columns(
         self,
