@@ -234,7 +234,7 @@ class AdaptiveProgram:
         """Put the patterns of these gates, columns, in front of those at hand."""
         active = gates[:, (self._data @ gates > 0.0).any(axis=0)]
         if active.shape[1] > 0:
-            added = self._pack(active)
+            added = self._pack(active / np.abs(active).max(axis=0))  # neurons of tiny data are huge
             most = added.n_patterns + self._patterns.n_patterns
             self._patterns = concatenate_patterns(added, self._patterns, most)
 

@@ -65,6 +65,15 @@ class FrequencyCones:
         """Return the objective of blocks that are inside their cones."""
         return 0.5 * float(np.sum(self.residual(z) ** 2)) + float(self.costs(z).sum())
 
+    def slopes(self) -> Float:
+        """Return by how much the fit to the target grows along each coordinate, from zero on."""
+        slopes: Float = np.einsum("bnq,n->bq", self.fits, self.target)
+        return slopes
+
+    def largest_share(self, slopes: Float) -> float:
+        """Return the largest norm of a frequency, as a share of its price."""
+        return float((np.linalg.norm(self.by_frequency(slopes), axis=2) / self.prices).max())
+
     def heights(self, z: Float) -> Float:
         """Return the distances of blocks from their walls."""
         heights: Float = np.matmul(self.walls, z[:, :, None])[:, :, 0]
@@ -128,10 +137,9 @@ class FrequencyCones:
         multipliers = mu / heights * np.maximum(1.0 - self.heights(step) / heights, 0.0)
         forces = np.einsum("bnq,n->bq", self.fits, residual)
         forces += np.matmul(multipliers[:, None], self.walls)[:, 0]
-        excess = np.linalg.norm(self.by_frequency(forces), axis=2) / self.prices
         square = float(np.sum(residual**2))
         scale = max(float(residual @ self.target) / square, 0.0) if square > 0.0 else 1.0
-        scale /= max(1.0, scale * float(excess.max()))
+        scale /= max(1.0, scale * self.largest_share(forces))
         value = scale * float(residual @ self.target) - 0.5 * scale**2 * square
         return value, scale * residual
 
@@ -157,6 +165,8 @@ def _centred(problem: FrequencyCones, z: Float, mu: float) -> tuple[Float, Float
             step, slope = problem.newton(z, mu)
         except np.linalg.LinAlgError:
             return z, None, n_steps
+        if not np.isfinite(step).all():  # squares of huge data have no room
+            return z, None, n_steps
         if -slope <= _CENTRAL**2 * mu:
             return z, step, n_steps
         heights, change = problem.heights(z), problem.heights(step)
@@ -165,7 +175,7 @@ def _centred(problem: FrequencyCones, z: Float, mu: float) -> tuple[Float, Float
         if shrinking.any():
             size = min(size, _BOUNDARY * float((-heights[shrinking] / change[shrinking]).min()))
         value = problem.smoothed(z, mu)
-        while problem.smoothed(z + size * step, mu) > value + _ARMIJO * size * slope:
+        while not problem.smoothed(z + size * step, mu) <= value + _ARMIJO * size * slope:
             size *= 0.5
             if size < _LEAST_STEP:
                 return z, None, n_steps
@@ -221,8 +231,14 @@ class CentralPath:
         self, tol: float, max_iter: int, deadline: float, before: "CentralPath | None" = None
     ) -> "CentralPath":
         """Follow the central path until blocks and bound agree."""
-        if self.primal == 0.0:
-            self.status = "optimal"
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            return self._follow(tol, max_iter, deadline, before)
+
+    def _follow(
+        self, tol: float, max_iter: int, deadline: float, before: "CentralPath | None"
+    ) -> "CentralPath":
+        if self.problem.largest_share(self.problem.slopes()) <= 1.0:  # zero, even without walls
+            self.status, self.dual, self.theta = "optimal", self.primal, self.problem.target
             return self
         z, mu = _first_point(self.problem, self.inside)
         if before is not None and before._start is not None:
@@ -270,12 +286,14 @@ def largest_price(problem: FrequencyCones, inside: Float) -> float:
     It is the largest ``slope_b @ z_b`` in the cones at a cost of one. Towards a single target along
     these slopes, blocks go to ``1 - line / largest`` for prices times `line`: the optimum tells it.
     """
-    slopes = np.einsum("bnq,n->bq", problem.fits, problem.target)
-    line = float((np.linalg.norm(problem.by_frequency(slopes), axis=2) / problem.prices).max())
+    slopes = problem.slopes()
+    size = float(np.abs(slopes).max())
+    slopes /= size if size > 0.0 else 1.0
+    line = problem.largest_share(slopes)
     for _ in range(_LINES if line > 0.0 else 0):
         line *= _LINE
         towards = FrequencyCones(slopes[:, None], problem.walls, np.ones(1), line * problem.prices)
         found = CentralPath(towards, inside).follow(_PEAK_GAP, _PEAK_ROUNDS, math.inf)
         if found.z.any():
-            return line / (1.0 - math.sqrt(1.0 - 2.0 * found.dual))
+            return size * line / (1.0 - math.sqrt(1.0 - 2.0 * found.dual))
     return 0.0

@@ -295,11 +295,15 @@ class _Program:
             self._mean = float(self._share @ targets)
         fits = np.sqrt(self._share)[:, None] * (fits - self._mean_fits[:, None])
         self._inside = np.concatenate([inside, inside])
+        target = np.sqrt(self._share) * (targets - self._mean)
+        # In units of their own neither tiny nor huge data leave the range of float64.
+        self._size, self._height = (float(np.abs(part).max()) or 1.0 for part in (fits, target))
+        fits = fits / self._size
         self._cones = FrequencyCones(
             fits=np.concatenate([fits, -fits]),
             walls=np.concatenate([walls, walls]),
-            target=np.sqrt(self._share) * (targets - self._mean),
-            prices=np.asarray(design.weights),
+            target=target / self._height,
+            prices=np.asarray(design.weights) / self._size / self._height,
         )
 
     def alpha_max(self) -> float:
@@ -323,7 +327,8 @@ class _Program:
         return results
 
     def _result(self, alpha: float, path: CentralPath, began: float) -> CircularResult:
-        z = path.z
+        z = self._height / self._size * path.z
+        square = self._height**2
         active, n_used = np.flatnonzero(z.any(axis=1)), len(self._used)
         order = np.argsort(active % n_used, kind="stable")
         active = active[order]
@@ -332,19 +337,19 @@ class _Program:
         return CircularResult(
             status=path.status,
             alpha=alpha,
-            primal=path.primal,
-            dual=path.dual,
-            gap=path.primal - path.dual,
+            primal=square * path.primal,
+            dual=square * path.dual,
+            gap=square * (path.primal - path.dual),
             n_iter=len(path.rounds),
             n_epochs=path.n_steps,
             seconds=time.monotonic() - began,
-            theta=np.sqrt(self._share) * path.theta,
+            theta=np.sqrt(self._share) * (self._height * path.theta),
             trace=[
                 IterationInfo(
                     iteration=k,
-                    primal=done.primal,
-                    dual=done.dual,
-                    gap=done.primal - done.dual,
+                    primal=square * done.primal,
+                    dual=square * done.dual,
+                    gap=square * (done.primal - done.dual),
                     n_active=done.n_active,
                     n_working=len(z),
                     alpha=alpha,

@@ -244,6 +244,15 @@ def test_default_score_is_that_of_scikit_learn(regression, classification, kind,
         np.testing.assert_allclose(own, theirs, rtol=1e-12)
 
 
+@pytest.mark.parametrize("kind", ["U", "S", "O"])
+def test_targets_that_are_strings_of_numbers(regression, kind):
+    X, y = regression
+    model = cvxnn.ReLURegressorCV(**SHORT).fit(X, np.array([repr(float(v)) for v in y], dtype=kind))
+    np.testing.assert_array_equal(
+        model.mse_path_, cvxnn.ReLURegressorCV(**SHORT).fit(X, y).mse_path_
+    )
+
+
 def test_works_inside_scikit_learn_tools(classification):
     X, y = classification
     pipe = make_pipeline(StandardScaler(), cvxnn.ReLUClassifierCV(**SHORT))

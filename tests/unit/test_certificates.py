@@ -138,6 +138,15 @@ def test_networks_of_other_libraries():
     assert first.network.n_features_in_ == 3
 
 
+def test_data_so_small_that_weights_are_huge():
+    X = 1e-300 * np.random.default_rng(0).standard_normal((8, 2))
+    network = cvxnn.Network([np.eye(2), np.ones((2, 1))], [np.zeros(2), [0.0]])
+    found = cvxnn.certify(network, X, np.sign(X[:, 0]), alpha=0.1, improve=True)
+    assert found.status == "improvable"
+    assert found.lower_bound == pytest.approx(0.5)
+    assert found.network.width == 0
+
+
 def test_bad_input():
     X, y = np.eye(3), np.ones(3)
     net = cvxnn.Network([np.ones((3, 1)), np.ones((1, 1))], [[0.0], [0.0]])

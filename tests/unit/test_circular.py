@@ -165,6 +165,25 @@ def test_limits(limits, status):
     assert len(best.trace) == best.n_iter > result.n_iter
 
 
+@pytest.mark.parametrize("scale", [1e-99, 1e-30, 1e30, 1e99])
+def test_units_of_data(scale):
+    X, y, patterns, _ = make_data((1, 5))
+    path = cvxnn.solve_circular_path(X, y, patterns, n_alphas=3)
+    scaled = cvxnn.activation_patterns(scale * X[:, 0], patterns.gates)
+    other = cvxnn.solve_circular_path(scale * X, scale * y, scaled, n_alphas=3)
+    for one, two in zip(path, other, strict=True):
+        assert two.status == "optimal"
+        assert two.alpha == pytest.approx(scale**2 * one.alpha, rel=1e-6)
+        assert two.primal == pytest.approx(scale**2 * one.primal, rel=2e-6)
+
+
+def test_data_whose_squares_overflow():
+    X = np.array([[[[0.5, -0.3], [3e38, -0.2]]]], dtype=np.float32)
+    with pytest.warns(cvxnn.ConvergenceWarning, match="status 'stalled'"):
+        result = cvxnn.solve_circular(X, [3e38], alpha=0.1)
+    assert np.isfinite([result.primal, result.dual]).all()
+
+
 def test_precision_that_float64_does_not_allow():
     X, y, patterns, _ = make_data((1, 5))
     with pytest.warns(cvxnn.ConvergenceWarning, match="status 'stalled'"):

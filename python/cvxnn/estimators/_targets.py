@@ -12,7 +12,14 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 
-from cvxnn._validation import Float, Samples, check_raw_weight, check_targets, named
+from cvxnn._validation import (
+    Float,
+    Samples,
+    check_numeric,
+    check_raw_weight,
+    check_targets,
+    named,
+)
 from cvxnn.estimators._certified import CertifiedEstimator
 from cvxnn.estimators._columns import Standardizer, canonical_rows
 
@@ -22,6 +29,9 @@ class RegressorTargets(RegressorMixin, CertifiedEstimator):
 
     _losses: ClassVar[tuple[str, ...]] = ("squared", "huber")
     _target_options: ClassVar[dict[str, bool]] = {"multi_output": True, "y_numeric": True}
+
+    def _checked_targets(self, y: ArrayLike) -> NDArray[Any]:
+        return check_numeric(super()._checked_targets(y), "y")  # strings of numbers too
 
     def _encode(
         self, X: Samples, y: NDArray[Any], weight: Float
