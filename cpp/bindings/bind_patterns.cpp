@@ -88,13 +88,14 @@ void bind_patterns(py::module_& m) {
   bind_dtype<double>(m);
   m.def(
       "distinct_hyperplanes",
-      [](const CArray<double>& rows) {
-        const DataMatrix<double> kept = distinct_hyperplanes(data_map(rows));
+      [](const CArray<double>& rows, double tolerance) {
+        const DataMatrix<double> kept = distinct_hyperplanes(data_map(rows), tolerance);
         return py::make_tuple(kept, cell_bound(kept.rows(), kept.cols()));
       },
-      py::arg("rows").noconvert(),
-      "The rows, normalised, that are not zero or parallel to an earlier one, and a bound of the "
-      "number of cells that the hyperplanes orthogonal to them cut out.");
+      py::arg("rows").noconvert(), py::arg("tolerance"),
+      "The rows, normalised, that are not zero or, to the tolerance, parallel to an earlier one, "
+      "and "
+      "a bound of the number of cells that the hyperplanes orthogonal to them cut out.");
   m.def(
       "cell_points",
       [](const CArray<double>& rows, int n_threads) {

@@ -13,7 +13,7 @@
 namespace cvxnn {
 namespace {
 
-constexpr double kParallel = 1e-10;   // distance of unit vectors that are one
+constexpr double kParallel = 1e-10;   // distance of traces that are one
 constexpr double kSameAngle = 1e-11;  // and of directions in the plane
 constexpr double kInside = 1e-12;     // least distance of a point from a hyperplane
 constexpr int kAttempts = 20;
@@ -124,7 +124,7 @@ void add_cut_cells(const DataMatrix<double>& rows, Index k, std::mt19937_64& eng
   const Matrix basis = complement(h);
   DataMatrix<double> before = rows.topRows(k), traces = before * basis;
   traces.rowwise().normalize();
-  if (basis.cols() > 2) traces = distinct_hyperplanes(traces);
+  if (basis.cols() > 2) traces = distinct_hyperplanes(traces, kParallel);
   const Matrix on_h = basis * points_of(traces, engine);
   const Vector slopes = (before * h).cwiseAbs();
   for (Index j = 0; j < on_h.cols(); ++j) {
@@ -165,7 +165,7 @@ double cell_bound(Index n_rows, Index rank) {
   return 2.0 * sum;
 }
 
-DataMatrix<double> distinct_hyperplanes(const DataMatrix<double>& rows) {
+DataMatrix<double> distinct_hyperplanes(const DataMatrix<double>& rows, double tolerance) {
   DataMatrix<double> kept(rows.rows(), rows.cols());
   Index count = 0;
   for (Index i = 0; i < rows.rows(); ++i) {
@@ -174,7 +174,7 @@ DataMatrix<double> distinct_hyperplanes(const DataMatrix<double>& rows) {
     for (Index k = 0; k < count && distinct; ++k) {
       const double along = kept.row(k).dot(row);
       if (std::abs(along) < 0.999) continue;
-      distinct = (row - (along > 0.0 ? 1.0 : -1.0) * kept.row(k).transpose()).norm() > kParallel;
+      distinct = (row - (along > 0.0 ? 1.0 : -1.0) * kept.row(k).transpose()).norm() > tolerance;
     }
     if (distinct) kept.row(count++) = row;
   }

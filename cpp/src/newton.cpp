@@ -193,14 +193,30 @@ double NewtonMethod::backtrack(const Loss& loss, double t, const Matrix& F) {
   return 0.0;
 }
 
+// Where no block is active.
+double NewtonMethod::free_loss_step(const Loss& loss, Unpenalised& free, Matrix& F) {
+  profiled_.solve(residual_, best_free_);
+  best_fit_ = free.columns() * best_free_;
+  trial_ = best_fit_;
+  hessian_.apply(trial_);
+  line_.clear();
+  line_.set_fit(-residual_.cwiseProduct(best_fit_).sum(), trial_.cwiseProduct(best_fit_).sum());
+  const double t = backtrack(loss, 1.0, F);
+  F += t * best_fit_;
+  free.coefs() += t * best_free_;
+  return t;
+}
+
 double NewtonMethod::loss_step(const Loss& loss, const WorkingSet& working, Vector& W,
                                Unpenalised& free, ConstVectorRef h, Precision precision,
                                Control& control, Matrix& F) {
-  if (W.isZero(0.0)) return 0.0;
+  const bool none_active = W.isZero(0.0);
+  if (none_active && free.size() == 0) return 0.0;
   loss.hessian(F, hessian_);
   if (!profiled_.set(hessian_, free)) return 0.0;
   residual_.resize(F.rows(), F.cols());
   loss.dual_point(F, residual_);
+  if (none_active) return free_loss_step(loss, free, F);
   const auto curve = [&](const Matrix& fit) -> const Matrix& {
     trial_ = fit;
     hessian_.apply(trial_);

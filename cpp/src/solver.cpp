@@ -89,7 +89,7 @@ double Solver::alpha_max(Control& control) {
   restricted_.refresh_fit();
   for (double before = kInfinity; restricted_.primal() < before;) {
     before = restricted_.primal();
-    restricted_.minimise(0.0, control);
+    restricted_.minimise(1e-15 * before, control);
   }
   Matrix theta;
   restricted_.dual_point(theta);

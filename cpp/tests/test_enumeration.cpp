@@ -9,7 +9,7 @@ namespace {
 using namespace testing;
 
 TEST_CASE("a point in each cell of hyperplanes in general position, for any number of threads") {
-  const DataMatrix<double> rows = distinct_hyperplanes(random_data<double>(12, 3, 1));
+  const DataMatrix<double> rows = distinct_hyperplanes(random_data<double>(12, 3, 1), 1e-10);
   Control control;
   const Matrix points = cell_points(rows, 1, control);
   CHECK(static_cast<double>(points.cols()) == cell_bound(12, 3));

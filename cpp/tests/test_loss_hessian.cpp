@@ -145,12 +145,24 @@ TEST_CASE("steps descend to where the gradient is zero, and the fit follows") {
   }
 }
 
-TEST_CASE("where no block is active nothing is changed") {
-  Case c("softmax", intercept(kSamples), true);
-  c.working.coefs.setZero();
-  c.F.setZero();
-  CHECK(c.step() == 0.0);
-  CHECK(c.F.isZero(0.0));
+TEST_CASE("where no block is active the unpenalised one moves, or nothing") {
+  for (const char* name : {"logistic", "softmax"}) {
+    Case c(name, intercept(kSamples), true);
+    c.working.coefs.setZero();
+    c.F.setZero();
+    for (int k = 0; k < 6; ++k) c.step();
+    CHECK(c.working.coefs.isZero(0.0));
+    CHECK(relative_error(c.free.columns() * c.free.coefs(), c.F) <= 1e-12);
+    Matrix Theta(kSamples, kOutputs);
+    c.loss->dual_point(c.F, Theta);
+    CHECK((c.free.columns().transpose() * Theta).norm() <= 1e-10 * Theta.norm());
+
+    Case none(name, Matrix(kSamples, 0), true);
+    none.working.coefs.setZero();
+    none.F.setZero();
+    CHECK(none.step() == 0.0);
+    CHECK(none.F.isZero(0.0));
+  }
 }
 
 }  // namespace

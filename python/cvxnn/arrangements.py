@@ -1,5 +1,6 @@
 """Activation patterns: gates, and the arrangement that they cut out of the data."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
@@ -31,9 +32,11 @@ RandomState: TypeAlias = (
 )
 
 
-# Of the longest row and of the largest singular value: what counts as zero.
-_ZERO_ROW = 1e-10
-_ZERO_SINGULAR = 1e-9
+_ROUNDING = 1e-14  # distance of unit rows that are one
+_DEPENDENT = 1e-13  # singular values, relative, of columns that depend on others
+_LEAST_SINGULAR = 1e-11  # and of those that do not, for all cells to be found
+_APART = 1e-10  # distance of whitened rows that can be told apart
+_TOO_CLOSE = "points of X are too nearly dependent to tell their patterns apart"
 _SAME_SIDE = 1e-6  # relative score of a sample that may be on either side of a gate
 
 
@@ -272,26 +275,63 @@ def concatenate_patterns(first: PatternSet, second: PatternSet, most: int) -> Pa
     )
 
 
-def _arrangement(data: Data) -> tuple[Float, Float, float]:
-    """Return distinct unit rows in the span of the data, that span, and a bound of the cells.
+@dataclass(frozen=True)
+class _Arrangement:
+    """The hyperplanes of data, in coordinates of their row space in which the data are white.
 
-    An isometry of the span: cells, and projections on their cones, stay what they are.
+    An invertible map keeps cells, and white rows are as far apart as they can be.
+
+    Attributes
+    ----------
+    hyperplanes : ndarray of shape (n_hyperplanes, rank)
+        Distinct ones, as unit vectors.
+    to_gates : ndarray of shape (n_features, rank)
+        From points of a cell to its gates.
+    bound : float
+        The number of cells, at most.
+    apart : bool
+        Whether float64 tells the hyperplanes apart.
     """
+
+    hyperplanes: Float
+    to_gates: Float
+    bound: float
+    apart: bool
+
+
+def _arrangement(data: Data) -> _Arrangement:
     rows = np.asarray(data, dtype=np.float64)
-    lengths = np.linalg.norm(rows, axis=1)
-    rows = rows[lengths > _ZERO_ROW * lengths.max()]
-    rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-    span = np.eye(1, data.shape[1])
-    if len(rows) > 0:
-        values, span = np.linalg.svd(rows, full_matrices=False)[1:]
-        span = span[values > _ZERO_SINGULAR * values[0]]
-    hyperplanes, bound = core.distinct_hyperplanes(np.ascontiguousarray(rows @ span.T))
-    return np.ascontiguousarray(hyperplanes), span, bound
+    rows = rows[rows.any(axis=1)]
+    # Powers of two: units of samples and features change no bit.
+    rows = np.ldexp(rows, -_exponents(rows, axis=1))
+    units = _exponents(rows, axis=0)
+    rows = core.distinct_hyperplanes(np.ldexp(rows, -units), _ROUNDING)[0]
+    if len(rows) == 0:
+        return _Arrangement(np.empty((0, 1)), np.eye(data.shape[1], 1), 1.0, True)
+    values, span = np.linalg.svd(rows, full_matrices=False)[1:]
+    kept = values > _DEPENDENT * values[0]
+    values, span = values[kept], span[kept]
+    white = span.T / values
+    resolution = max(_APART, 100.0 * np.finfo(np.float64).eps * values[0] / values[-1])
+    hyperplanes, bound = core.distinct_hyperplanes(np.ascontiguousarray(rows @ white), resolution)
+    apart = len(hyperplanes) == len(rows) and values[-1] >= _LEAST_SINGULAR * values[0]
+    to_gates = np.ldexp(white, -units.T)
+    return _Arrangement(np.ascontiguousarray(hyperplanes), to_gates, bound, apart)
+
+
+def _exponents(rows: Float, axis: int) -> NDArray[np.intc]:
+    """Return the exponents of the largest entries along an axis."""
+    exponents: NDArray[np.intc] = np.frexp(np.abs(rows).max(axis, keepdims=True, initial=0.0))[1]
+    return exponents
 
 
 def pattern_bound(data: Data) -> float:
-    """Return an upper bound of the number of patterns of checked data."""
-    return _arrangement(data)[2]
+    """Return an upper bound of the number of patterns of checked data; infinity if they are lost.
+
+    That is where float64 does not tell them apart.
+    """
+    arrangement = _arrangement(data)
+    return arrangement.bound if arrangement.apart else math.inf
 
 
 def check_data_of(X: ArrayLike, patterns: PatternSet) -> Data:
@@ -370,20 +410,24 @@ def enumerate_patterns(
     """
     data = check_data(X)
     max_patterns = check_count(max_patterns, "max_patterns")
-    hyperplanes, span, bound = _arrangement(data)
-    if bound > max_patterns:
+    arrangement = _arrangement(data)
+    n_hyperplanes, rank = arrangement.hyperplanes.shape
+    if arrangement.bound > max_patterns:
         raise ValueError(
-            f"X may have {bound:.6g} activation patterns ({len(hyperplanes)} distinct directions "
-            f"of rank {len(span)}), max_patterns is {max_patterns}: raise it, or sample gates"
+            f"X may have {arrangement.bound:.6g} activation patterns ({n_hyperplanes} distinct "
+            f"directions of rank {rank}), max_patterns is {max_patterns}: raise it, or sample gates"
         )
-    points = core.cell_points(hyperplanes, n_threads=effective_threads(n_threads))
-    gates = np.ascontiguousarray(span.T @ points)
+    if not arrangement.apart:
+        raise RuntimeError(_TOO_CLOSE)
+    points = core.cell_points(arrangement.hyperplanes, n_threads=effective_threads(n_threads))
+    gates = np.ascontiguousarray(arrangement.to_gates @ points)
+    gates /= np.abs(gates).max(axis=0)
     words = np.empty((-(-len(data) // 64), gates.shape[1]), dtype=np.uint64)
     core.pack_patterns(data, gates, words, n_threads=effective_threads(n_threads))
     order = np.lexsort(words[::-1])
     words, gates = np.ascontiguousarray(words[:, order]), np.ascontiguousarray(gates[:, order])
     if (words[:, 1:] == words[:, :-1]).all(axis=0).any():
-        raise RuntimeError("points of X are too nearly dependent to tell their patterns apart")
+        raise RuntimeError(_TOO_CLOSE)
     words.flags.writeable = False
     gates.flags.writeable = False
     return PatternSet(words=words, gates=gates, n_samples=len(data), complete=True)

@@ -254,7 +254,12 @@ def _all_patterns(data: Float, method: str, n_threads: int) -> PatternSet | None
     """Return every pattern where `method` checks all of them."""
     if method in ("bound", "search") or (method == "auto" and pattern_bound(data) > _FEW):
         return None
-    return enumerate_patterns(data, max_patterns=2**31 - 1, n_threads=n_threads)
+    try:
+        return enumerate_patterns(data, max_patterns=2**31 - 1, n_threads=n_threads)
+    except RuntimeError:  # cells that float64 does not tell apart
+        if method == "exact":
+            raise
+        return None
 
 
 def _dual_norm(

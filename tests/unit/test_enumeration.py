@@ -67,12 +67,51 @@ def test_counts_of_degenerate_data(name):
     check_set(DEGENERATE[name], patterns)
 
 
-@pytest.mark.parametrize("scale", [1e-12, 1e12])
+@pytest.mark.parametrize("scale", [1e-170, 1e-12, 1e12, 1e90])
 def test_scale_and_dtype_do_not_matter(scale):
     X = random_data(3, 12, 4).astype(np.float32)
     expected = cvxnn.enumerate_patterns(X).to_dense()
     scaled = X.astype(float) * scale
     assert np.array_equal(cvxnn.enumerate_patterns(scaled).to_dense(), expected)
+
+
+@pytest.mark.parametrize("unit", [1e-200, 1e-8, 1e8])
+def test_units_of_features_and_samples_do_not_matter(unit):
+    X = random_data(3, 12, 3)
+    expected = cvxnn.enumerate_patterns(X).to_dense()
+    features = X * np.array([unit, 1.0, 1.0])
+    assert np.array_equal(cvxnn.enumerate_patterns(features).to_dense(), expected)
+    samples = X * np.geomspace(1.0, unit, 12)[:, None]
+    assert np.array_equal(cvxnn.enumerate_patterns(samples).to_dense(), expected)
+
+
+def test_features_far_from_zero():
+    times = 1.7e9 + np.arange(20.0)  # seconds, and a bias
+    X = np.column_stack([times, np.ones(20)])
+    patterns = cvxnn.enumerate_patterns(X)
+    assert patterns.n_patterns == 40
+    assert np.array_equal(X @ patterns.gates > 0, patterns.to_dense())
+    y, middle = np.where(times > 1.7e9 + 9.5, 1.0, -1.0), 1.7e9 + 9.5
+    network = cvxnn.Network(
+        [[[0.0, 0.0], [1.0, 1.0]], [[1.0], [-1.0]]],
+        [[0.0, 0.0], [0.0]],
+        activation="gated_relu",
+        gates=[[1.0, -1.0], [-middle, middle]],
+    )
+    result = cvxnn.solve(X, y, patterns, alpha=1e-3)
+    assert result.dual <= network.objective(X, y, alpha=1e-3)
+
+
+@pytest.mark.parametrize("distance", [1e-13, 1e-12, 1e-11])
+def test_points_that_float64_does_not_tell_apart(distance):
+    X = random_data(4, 8, 3)
+    close = np.vstack([X, X + distance * random_data(5, 8, 3)])
+    with pytest.raises(RuntimeError, match="X"):
+        cvxnn.enumerate_patterns(close)
+    columns = np.column_stack([X, X[:, 0] + distance**2 * random_data(5, 8, 1)[:, 0]])
+    assert cvxnn.enumerate_patterns(columns).n_patterns == cvxnn.enumerate_patterns(X).n_patterns
+    network = cvxnn.Network([np.eye(3), np.ones((3, 1))], [np.zeros(3), [0.0]])
+    assert not cvxnn.certify(network, close, np.ones(16), 0.1).proof
 
 
 def test_more_samples_than_bits_of_a_word():

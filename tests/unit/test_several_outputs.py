@@ -135,6 +135,29 @@ def test_two_classes_of_softmax_are_logistic():
     assert two.primal == pytest.approx(one.primal, rel=1e-7)
 
 
+@pytest.mark.parametrize("share", [0.1, 1e-5, 1e-12, 0.0])
+@pytest.mark.parametrize("loss", ["softmax", "logistic"])
+def test_alpha_max_with_a_rare_class(loss, share):
+    """The free intercepts of a class without samples have no finite optimum, and a bound."""
+    rng = np.random.default_rng(4)
+    X, labels = rng.standard_normal((60, 4)), np.arange(60) % 3
+    patterns = cvxnn.activation_patterns(X, rng.standard_normal((4, 30)))
+    weight = np.where(labels == 2, share, 1.0)
+    classes = np.eye(3)[labels]
+    found = cvxnn.alpha_max(
+        X,
+        classes if loss == "softmax" else 2 * classes - 1,
+        patterns,
+        loss=loss,
+        sample_weight=weight,
+        fit_intercept=True,
+    )
+    omega = weight / weight.sum()
+    theta = omega[:, None] * (classes - omega @ classes)  # the best constants are the shares
+    gradients = np.einsum("ip,id,ik->pdk", patterns.to_dense(), X, theta)
+    assert found == pytest.approx(dual_norms(gradients, "group").max(), rel=1e-6)
+
+
 @pytest.mark.parametrize("loss", ["logistic", "softmax", "squared_hinge", "hinge", "huber"])
 def test_far_below_alpha_max_few_iterations_are_enough(loss):
     # Steps on one curvature for all outputs need hundreds, or do not get there.

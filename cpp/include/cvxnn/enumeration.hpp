@@ -10,8 +10,9 @@ namespace cvxnn {
 // (Cover 1965); infinite where it overflows.
 double cell_bound(Index n_rows, Index rank);
 
-// Rows without those that are zero or parallel to an earlier one, of norm one.
-DataMatrix<double> distinct_hyperplanes(const DataMatrix<double>& rows);
+// Rows without those that are zero or parallel to an earlier one, of norm one: no further from it,
+// or from its opposite, than the tolerance.
+DataMatrix<double> distinct_hyperplanes(const DataMatrix<double>& rows, double tolerance);
 
 // A point strictly inside each cell, one a column, in an order that depends on the rows alone.
 // Deletion and restriction (Zaslavsky 1975): the cells that hyperplane k cuts in two, among those

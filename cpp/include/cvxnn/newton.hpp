@@ -47,6 +47,7 @@ class NewtonMethod {
   void join(const WorkingSet& working, const Vector& W);
   void subtract_penalties(const WorkingSet& working);
   void move_blocks(double t, const WorkingSet& working, Vector& W);
+  double free_loss_step(const Loss& loss, Unpenalised& free, Matrix& F);
   double backtrack(const Loss& loss, double t, const Matrix& F);
   void finish(double t, Unpenalised& free, QuadraticModel& model);
 

@@ -14,7 +14,15 @@ from sklearn.utils.validation import validate_data
 
 from cvxnn._paths import path_alphas
 from cvxnn._problem import Callback
-from cvxnn._validation import Float, Samples, check_choice, check_count, named, refuse_masked
+from cvxnn._validation import (
+    Float,
+    Samples,
+    check_choice,
+    check_count,
+    check_numeric,
+    named,
+    refuse_masked,
+)
 from cvxnn.arrangements import RandomState
 from cvxnn.estimators._columns import Columns, Standardizer
 from cvxnn.losses import Huber
@@ -102,7 +110,8 @@ class CertifiedEstimator(BaseEstimator, ABC):
         refuse_masked(y, "y")
         with named("y"):
             values: NDArray[Any] = validate_data(self, "no_validation", y, **self._target_options)
-        return values
+        # Strings of numbers are numbers, here as elsewhere.
+        return check_numeric(values, "y") if self._target_options.get("y_numeric") else values
 
     def _settings(self) -> dict[str, Any]:
         """Return how to solve, beside the callback."""

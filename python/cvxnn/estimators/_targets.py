@@ -15,7 +15,6 @@ from sklearn.utils.multiclass import check_classification_targets
 from cvxnn._validation import (
     Float,
     Samples,
-    check_numeric,
     check_raw_weight,
     check_targets,
     named,
@@ -29,9 +28,6 @@ class RegressorTargets(RegressorMixin, CertifiedEstimator):
 
     _losses: ClassVar[tuple[str, ...]] = ("squared", "huber")
     _target_options: ClassVar[dict[str, bool]] = {"multi_output": True, "y_numeric": True}
-
-    def _checked_targets(self, y: ArrayLike) -> NDArray[Any]:
-        return check_numeric(super()._checked_targets(y), "y")  # strings of numbers too
 
     def _encode(
         self, X: Samples, y: NDArray[Any], weight: Float
