@@ -4,6 +4,7 @@ import io
 import math
 import os
 import secrets
+import stat
 import struct
 import sys
 import zipfile
@@ -36,13 +37,24 @@ _STORED = {
 
 
 def write_atomically(path: str | os.PathLike[str], write: Callable[[IO[bytes]], object]) -> None:
-    """Let `write` fill a file that takes the place of `path` only when it is complete."""
+    """Let `write` fill a file that takes the place of `path` only when it is complete.
+
+    Links are followed, and a file that was there keeps its mode. What is no file, such as a pipe or
+    a device, gets the bytes once they are complete.
+    """
     handled = sys.exc_info()[1]  # by the caller
-    target = Path(path)
+    target = Path(os.path.realpath(path))
+    if target.exists() and not target.is_file() and not target.is_dir():
+        content = io.BytesIO()
+        write(content)
+        target.write_bytes(content.getvalue())
+        return
     part = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
     try:
         with part.open("xb") as file:
             write(file)
+        if target.exists():
+            part.chmod(stat.S_IMODE(target.stat().st_mode))
         part.replace(target)
     except BaseException as error:
         part.unlink(missing_ok=True)

@@ -4,6 +4,7 @@ import copy
 import io
 import os
 import pickle
+import threading
 import zipfile
 
 import numpy as np
@@ -237,6 +238,34 @@ class TestFile:
         finally:
             os.umask(before)
         assert (tmp_path / "net.npz").stat().st_mode & 0o777 == 0o640
+
+    def test_a_file_that_is_replaced_keeps_its_mode(self, tmp_path):
+        make_network("relu").save(tmp_path / "net.npz")
+        (tmp_path / "net.npz").chmod(0o600)
+        make_network("relu", seed=2).save(tmp_path / "net.npz")
+        assert (tmp_path / "net.npz").stat().st_mode & 0o777 == 0o600
+
+    def test_links_are_followed(self, tmp_path):
+        (tmp_path / "link.npz").symlink_to("real.npz")
+        for seed in (1, 2):  # of a link to nothing, and to a file
+            network = make_network("relu", seed=seed)
+            network.save(tmp_path / "link.npz")
+            assert (tmp_path / "link.npz").is_symlink()
+            assert_same_network(cvxnn.Network.load(tmp_path / "real.npz"), network)
+        assert names(tmp_path) == ["link.npz", "real.npz"]
+
+    def test_pipes_stay_pipes(self, tmp_path):
+        os.mkfifo(tmp_path / "pipe")
+        network, received = make_network("relu"), []
+        reader = threading.Thread(
+            target=lambda: received.append((tmp_path / "pipe").read_bytes()), daemon=True
+        )
+        reader.start()
+        network.save(tmp_path / "pipe")
+        reader.join()
+        assert (tmp_path / "pipe").is_fifo()
+        (tmp_path / "net.npz").write_bytes(received[0])
+        assert_same_network(cvxnn.Network.load(tmp_path / "net.npz"), network)
 
     @pytest.mark.parametrize("error", [OSError(28, "no space left"), KeyboardInterrupt()])
     def test_failing_save_keeps_the_old_file(self, tmp_path, monkeypatch, error):
