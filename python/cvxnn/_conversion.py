@@ -44,6 +44,9 @@ def from_sklearn(model: Any, name: str = "model") -> Network:
             f"{name} must have one hidden layer of ReLU neurons, got "
             f"{len(model.coefs_) - 1} hidden layers with activation {kind!r}"
         )
+    outer = getattr(model, "out_activation_", "identity")
+    if outer not in ("identity", "logistic", "softmax"):  # whose decisions are those of the scores
+        raise ValueError(f"{name} must not put its outputs through {outer!r}, as its loss asks for")
     return Network(model.coefs_, model.intercepts_)
 
 

@@ -158,10 +158,13 @@ def certify(
     trained = _relu_network(network)
     problem, neurons, outputs = _as_problem(trained, X, y, loss, sample_weight)
     data = np.ascontiguousarray(problem.data, dtype=np.float64)
-    fit = trained.predict(X)[:, None]
-    strength = np.linalg.norm(neurons, axis=0) * np.abs(outputs)
     arguments = (problem.loss.name, problem.loss.delta, problem.targets, problem.omega)
-    objective: float = core.loss_value(*arguments, fit) + alpha * strength.sum()
+    with np.errstate(over="ignore", invalid="ignore"):
+        fit = trained.predict(X)[:, None]
+        strength = np.linalg.norm(neurons, axis=0) * np.abs(outputs)
+        objective = float(core.loss_value(*arguments, fit) + alpha * strength.sum())
+    if not np.isfinite(objective):
+        raise ValueError(f"network must have a finite objective on X and y, got {objective:g}")
     free = problem.arguments()["free"]
     theta = core.feasible_dual_point(*arguments, free, fit)
 

@@ -147,6 +147,16 @@ def test_data_so_small_that_weights_are_huge():
     assert found.network.width == 0
 
 
+@pytest.mark.parametrize(
+    ("hidden", "output"), [([[1e90]], [[1e90]]), ([[1e200, 1e200]], [[1e200], [-1e200]])]
+)
+@pytest.mark.parametrize("method", ["auto", "exact", "bound", "search"])
+def test_objectives_that_are_not_finite(hidden, output, method):
+    network = cvxnn.Network([hidden, output], [np.zeros(len(output)), [0.0]])
+    with pytest.raises(ValueError, match=r"^network must have a finite objective on X and y"):
+        cvxnn.certify(network, [[1.0], [2.0]], [1.0, 0.0], 0.1, method=method)
+
+
 def test_bad_input():
     X, y = np.eye(3), np.ones(3)
     net = cvxnn.Network([np.ones((3, 1)), np.ones((1, 1))], [[0.0], [0.0]])

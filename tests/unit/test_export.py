@@ -165,6 +165,14 @@ class TestSklearn:
             with pytest.raises(ValueError, match=message):
                 take(mlps[name])
 
+    def test_outputs_that_are_not_linear(self):
+        poisson = MLPRegressor(hidden_layer_sizes=(4,), max_iter=5, random_state=0)
+        with pytest.warns(ConvergenceWarning):
+            poisson.fit(X, np.abs(X[:, 0]))
+        poisson.out_activation_ = "exp"  # as loss="poisson" sets it, where there is that
+        with pytest.raises(ValueError, match=r"^model must not put its outputs through 'exp'"):
+            cvxnn.Network.from_sklearn(poisson)
+
     @pytest.mark.parametrize("model", [MLPRegressor(), cvxnn.ReLUClassifier()])
     def test_not_fitted(self, model):
         with pytest.raises(
