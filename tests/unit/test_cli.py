@@ -195,6 +195,19 @@ def test_predictions_in_a_file(regression, table, data, tmp_path, run, suffix):
         assert np.array_equal(np.loadtxt(output, skiprows=1), expected)
 
 
+@pytest.mark.parametrize(
+    "names", [("000", "001"), ("1", "1.0"), ("1.5", "2.5"), ("9" * 30, "8" * 30), ("1_0", "10")]
+)
+def test_labels_that_look_like_numbers_stay_as_they_are(names, data, tmp_path, run):
+    labels = np.where(data[1] > 0.5, *names)
+    path, model = write_csv(tmp_path / "d.csv", data[0], labels), tmp_path / "m.npz"
+    fit = ("fit", path, "--target", "t", "--task", "classification", "-o", model)
+    assert run(*fit, "--n-patterns", "20")[0] == 0
+    status, out, _ = run("predict", model, path, "--target", "t")
+    assert status == 0
+    assert set(out.split()) == set(names)
+
+
 def test_string_labels_with_commas_in_a_file(labelled, tmp_path, run):
     path, _ = labelled
     base = ("fit", path, "--target", "t", "--task", "classification", "-o", tmp_path / "m")

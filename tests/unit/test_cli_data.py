@@ -179,6 +179,22 @@ def test_bad_options(tmp_path, fit, options, expected):
     assert expected in refused(fit, tmp_path / "d.csv", "--target", "t", *options)
 
 
+def test_patterns_that_cannot_be_told_apart(tmp_path, fit):
+    close = np.vstack([X[:4], X[:4] + 1e-12])
+    np.savez(tmp_path / "d.npz", X=close, y=np.ones(8))
+    options = ("--patterns", "exact", "--no-standardize", "--no-intercept")
+    assert "too nearly dependent" in refused(fit, tmp_path / "d.npz", *options)
+
+
+def test_more_than_memory_holds(tmp_path, fit, monkeypatch):
+    def sample(*_, **__):
+        raise MemoryError("Unable to allocate 3 TiB")
+
+    monkeypatch.setattr("cvxnn.estimators._base.sample_sparse_gates", sample)
+    (tmp_path / "d.csv").write_text(TEXT)
+    assert "Unable to allocate" in refused(fit, tmp_path / "d.csv", "--target", "t")
+
+
 def test_one_class(tmp_path, fit):
     np.savez(tmp_path / "d.npz", X=X, y=np.zeros(20, dtype=int))
     assert "two classes" in refused(fit, tmp_path / "d.npz", task="classification")

@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (ValueError, TypeError, OSError, ImportError) as error:
+    except (ValueError, TypeError, RuntimeError, MemoryError, OSError, ImportError) as error:
         print(f"cvxnn: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

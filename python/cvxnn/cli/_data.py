@@ -159,13 +159,12 @@ def _refuse_text(
 
 
 def _labels(texts: Sequence[str]) -> NDArray[Any]:
-    """Return labels as integers, else as floats, else as they are."""
-    for kind in (int, float):
-        try:
-            return np.array([kind(text) for text in texts])
-        except (ValueError, OverflowError):
-            continue
-    return np.array(texts)
+    """Return labels as integers where that loses nothing, else as they are: 007 is not 7."""
+    try:
+        numbers = np.array([int(text) for text in texts], dtype=np.int64)
+    except (ValueError, OverflowError):
+        return np.array(texts)
+    return numbers if [str(number) for number in numbers] == list(texts) else np.array(texts)
 
 
 def _choose(path: Path, names: Sequence[str], request: Request) -> tuple[list[int], int | None]:
