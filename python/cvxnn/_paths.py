@@ -21,6 +21,6 @@ def path_alphas(
             raise ValueError("alphas must hold at least one value, all positive")
         return np.sort(values)[::-1]
     largest = alpha_max()
-    if largest <= 0.0:
-        raise ValueError("y is fitted without any pattern (alpha_max is 0): pass alphas")
+    if largest <= 0.0:  # y is fitted without any pattern: by as small an alpha as by others
+        return np.full(n_alphas, np.finfo(np.float64).resolution)
     return largest * np.geomspace(1.0, eps, n_alphas)

@@ -143,8 +143,8 @@ def test_path_of_own_alphas_and_its_limit():
     with pytest.warns(cvxnn.ConvergenceWarning, match="status 'time_limit'"):
         stopped = cvxnn.solve_circular_path(X, y, patterns, alphas=[0.05, 0.2], time_limit=1e-9)
     assert len(stopped) == 1
-    with pytest.raises(ValueError, match=r"^y is fitted without any pattern"):
-        cvxnn.solve_circular_path(X, np.zeros(9), patterns)
+    nothing = cvxnn.solve_circular_path(X, np.zeros(9), patterns, n_alphas=3)
+    assert [(r.status, r.primal, len(r.active_set)) for r in nothing] == [("optimal", 0.0, 0)] * 3
     for wrong in ({"n_alphas": 0}, {"eps": 2.0}, {"alphas": [0.1, -1.0]}):
         with pytest.raises(ValueError, match=f"^{next(iter(wrong))} must "):
             cvxnn.solve_circular_path(X, y, patterns, **wrong)
@@ -179,8 +179,9 @@ def test_units_of_data(scale):
 
 def test_data_whose_squares_overflow():
     X = np.array([[[[0.5, -0.3], [3e38, -0.2]]]], dtype=np.float32)
+    patterns = cvxnn.activation_patterns(X.reshape(1, -1), np.ones((4, 1)))
     with pytest.warns(cvxnn.ConvergenceWarning, match="status 'stalled'"):
-        result = cvxnn.solve_circular(X, [3e38], alpha=0.1)
+        result = cvxnn.solve_circular(X, [3e38], patterns, alpha=0.1)
     assert np.isfinite([result.primal, result.dual]).all()
 
 

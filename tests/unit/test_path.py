@@ -48,7 +48,8 @@ def test_path_is_a_sequence(data):
     X, y, patterns = data
     path = cvxnn.solve_path(X, y, patterns, n_alphas=4, eps=0.1)
     assert len(path) == 4
-    assert path[1:3] == [path[1], path[2]]
+    assert isinstance(path[1:3], cvxnn.PathResult)
+    assert list(path[1:3]) == [path[1], path[2]]
     assert list(path)[-1] is path[-1]
     assert str(path).count("optimal") == 4
 
@@ -84,7 +85,10 @@ def test_bad_grids_are_refused(data, arguments, name):
         cvxnn.solve_path(X, y, patterns, **arguments)
 
 
-def test_nothing_to_fit_asks_for_alphas(data):
+def test_nothing_to_fit(data):
     X, y, patterns = data
-    with pytest.raises(ValueError, match="alphas"):
-        cvxnn.solve_path(X, np.zeros(len(y)), patterns)
+    path = cvxnn.solve_path(X, np.zeros(len(y)), patterns, n_alphas=3)
+    assert [(r.status, r.primal, r.n_active) for r in path] == [("optimal", 0.0, 0)] * 3
+    constant = cvxnn.solve_path(X, np.full(len(y), 0.1), patterns, n_alphas=3, fit_intercept=True)
+    assert [r.n_active for r in constant] == [0] * 3
+    assert constant[2].intercept == pytest.approx(0.1)
