@@ -64,7 +64,7 @@ def check_numeric(value: ArrayLike, name: str) -> NDArray[Any]:
         if array.dtype.kind in "OUS" or (array.dtype.kind == "f" and array.dtype.itemsize > 8):
             with np.errstate(over="ignore"):  # infinity is what finite checks look for
                 array = array.astype(np.float64)
-    except (ValueError, TypeError, OverflowError) as error:
+    except (ValueError, TypeError, OverflowError, RuntimeError) as error:  # tensors raise the last
         raise ValueError(f"{name} must be numeric, got {type(value).__name__}: {error}") from None
     if array.dtype.kind == "c":
         raise ValueError(f"{name} must be real, got complex data ({array.dtype})")
@@ -318,12 +318,20 @@ def check_gates(value: ArrayLike, n_features: int) -> Float:
 
 
 def _check_number(value: float, name: str) -> float:
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (numbers.Real, np.number)):
+    real = isinstance(value, (numbers.Real, np.integer, np.floating))
+    if isinstance(value, (bool, np.bool_)) or not real:
         raise TypeError(f"{name} must be a number, got {type(value).__name__}")
     try:
         return float(value)
     except OverflowError:
         return np.inf
+
+
+def check_flag(value: bool, name: str) -> bool:
+    """Return True or False."""
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    raise TypeError(f"{name} must be True or False, got {value!r}")
 
 
 def check_positive(value: float, name: str) -> float:

@@ -286,9 +286,10 @@ class PathResult(Sequence[SolveResult]):
     @overload
     def __getitem__(self, index: int) -> SolveResult: ...
     @overload
-    def __getitem__(self, index: slice) -> list[SolveResult]: ...
-    def __getitem__(self, index: int | slice) -> SolveResult | list[SolveResult]:
-        return self.results[index]
+    def __getitem__(self, index: slice) -> "PathResult": ...
+    def __getitem__(self, index: int | slice) -> "SolveResult | PathResult":
+        found = self.results[index]
+        return PathResult(found) if isinstance(found, list) else found
 
     def __len__(self) -> int:
         return len(self.results)

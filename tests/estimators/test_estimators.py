@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine, make_regression
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV, cross_val_score, train_test_split
 from sklearn.pipeline import make_pipeline
@@ -28,6 +28,29 @@ def test_classifier_is_certified_and_generalises(cancer):
     odds = model.predict_proba(X_test)
     np.testing.assert_allclose(odds.sum(axis=1), 1.0)
     np.testing.assert_array_equal(model.classes_[odds.argmax(axis=1)], model.predict(X_test))
+
+
+@pytest.mark.parametrize("kind", [cvxnn.ReLUClassifier, cvxnn.ReLUClassifierCV])
+def test_a_fit_that_fails_leaves_nothing_behind(kind):
+    X = np.random.default_rng(0).standard_normal((60, 4))
+    options = {} if kind is cvxnn.ReLUClassifier else {"n_alphas": 2, "cv": 2}
+    model = kind(n_patterns=30, **options).fit(X, np.where(X[:, 0] > 0, "a", "b"))
+    model.tol = -1.0
+    with pytest.raises(ValueError, match=r"^tol must be positive"):
+        model.fit(X, np.array(["u", "v", "w"])[np.arange(60) % 3])
+    for use in (model.predict, model.predict_proba, model.transform, model.decision_function):
+        with pytest.raises(NotFittedError):
+            use(X)
+    model.tol = 1e-4
+    assert set(model.fit(X, np.where(X[:, 1] > 0, "c", "d")).predict(X)) == {"c", "d"}
+
+
+@pytest.mark.parametrize("name", ["fit_intercept", "standardize"])
+@pytest.mark.parametrize("value", ["false", None, 1, np.array([1, 2])])
+def test_flags_are_true_or_false(name, value):
+    for kind in (cvxnn.ReLURegressor, cvxnn.ConvReLURegressor, cvxnn.ConvexFNO):
+        with pytest.raises(TypeError, match=f"^{name} must be True or False, got "):
+            kind(**{name: value}).fit(np.ones((4, 2, 2)), np.ones(4))
 
 
 def test_network_works_on_raw_inputs(cancer, tmp_path):

@@ -201,9 +201,18 @@ def test_a_class_may_be_missing_from_a_fold():
     assert model.score(X, y) > 0.95
 
 
-def test_constant_targets_need_own_alphas(regression):
+def test_order_of_equal_rows_of_other_weights_changes_no_bit(regression):
+    X, y = (np.repeat(part, 3, axis=0) for part in regression)
+    weight = np.tile([0.1, 0.2, 0.3], len(regression[1]))
+    one = cvxnn.ReLURegressor(0.01, n_patterns=30).fit(X, y, weight)
+    two = cvxnn.ReLURegressor(0.01, n_patterns=30).fit(X[::-1], y[::-1], weight[::-1])
+    np.testing.assert_array_equal(one.predict(X), two.predict(X))
+
+
+@pytest.mark.parametrize("value", [1.0, 0.1, 1e-9, 1e9])
+def test_constant_targets(regression, value):
     X, y = regression
-    with pytest.raises(ValueError, match="pass alphas"):
-        cvxnn.ReLURegressorCV(**SHORT).fit(X, np.ones_like(y))
-    model = cvxnn.ReLURegressorCV(**SHORT, alphas=[0.1]).fit(X, np.ones_like(y))
-    np.testing.assert_allclose(model.predict(X), 1.0)
+    for alphas in (None, [0.1]):
+        model = cvxnn.ReLURegressorCV(**SHORT, alphas=alphas).fit(X, np.full_like(y, value))
+        np.testing.assert_allclose(model.predict(X), value)
+        assert model.network_.width == 0

@@ -290,8 +290,3 @@ def test_start_from_another_problem(problem):
         cvxnn.solve(X, y, patterns, alpha=0.1, init=start, skip_connection=True)
     with pytest.raises(ValueError, match=r"^init and this problem must agree on skip_connection"):
         cvxnn.solve(X, y, patterns, alpha=0.1, init=start, fit_intercept=True)
-
-
-def test_path_without_a_scale(problem):
-    with pytest.raises(ValueError, match=r"^y is fitted without any pattern \(alpha_max is 0\)"):
-        cvxnn.solve_path(problem.X, np.zeros(60), problem.patterns)

@@ -111,7 +111,7 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Certified
 
     def _check_parameters(self) -> None:
         check_choice(self.activation, "activation", ACTIVATIONS)
-        self._check_loss()
+        self._check_shared()
         check_choice(self.patterns, "patterns", ("sample", "exact", "adaptive"))
         if self.patterns != "sample" and self.gates is not None:
             raise ValueError(f"gates belong to patterns='sample', got {self.patterns!r}")

@@ -19,6 +19,7 @@ from cvxnn._validation import (
     Samples,
     check_choice,
     check_count,
+    check_flag,
     check_numeric,
     named,
     refuse_masked,
@@ -96,7 +97,12 @@ class CertifiedEstimator(BaseEstimator, ABC):
     def _outputs(self, X: ArrayLike) -> Float:
         """Return the outputs of the fitted network."""
 
-    def _check_loss(self) -> None:
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "network_")
+
+    def _check_shared(self) -> None:
+        check_flag(self.fit_intercept, "fit_intercept")
+        check_flag(self.standardize, "standardize")
         if not (isinstance(self.loss, Huber) and "huber" in self._losses):
             check_choice(self.loss, "loss", self._losses)
 
@@ -106,7 +112,9 @@ class CertifiedEstimator(BaseEstimator, ABC):
         return self.penalty is not None or self.loss == "softmax"
 
     def _checked_targets(self, y: ArrayLike) -> NDArray[Any]:
-        """Return targets as an array; forgets names of features."""
+        """Return targets as an array; forgets names of features, and the fit before."""
+        for fitted in ("network_", "classes_"):
+            self.__dict__.pop(fitted, None)
         refuse_masked(y, "y")
         with named("y"):
             values: NDArray[Any] = validate_data(self, "no_validation", y, **self._target_options)

@@ -24,6 +24,8 @@ def canonical_rows(X: Samples, targets: Float, weight: Float) -> tuple[Samples, 
     """
     kept = weight > 0.0
     X, targets, weight = X[kept], np.ascontiguousarray(targets[kept]), weight[kept]
+    order = np.argsort(weight, kind="stable")  # of a sum of weights
+    X, targets, weight = X[order], targets[order], weight[order]
     if issparse(X):
         X.eliminate_zeros()
         keys = _sparse_keys(X, targets)

@@ -136,7 +136,7 @@ class TensorEstimator(CertifiedEstimator):
 
     def _check_parameters(self) -> None:
         check_choice(self.activation, "activation", _ACTIVATIONS)
-        self._check_loss()
+        self._check_shared()
         if self.penalty is not None:
             check_choice(self.penalty, "penalty", _PENALTIES)
             if self.activation == "relu":
