@@ -99,6 +99,13 @@ TightBlocks tight_blocks(const Operator& op, ConstMatrixRef Theta, double least,
   return all;
 }
 
+void into_domain(const Loss& loss, const Unpenalised& free, Matrix& Theta) {
+  loss.clip(Theta);
+  if (free.orthogonal(Theta)) return;
+  free.project_relative(Theta);
+  loss.clip(Theta);
+}
+
 double lower_bound(const Loss& loss, const Unpenalised& free, const Matrix& Theta, double limit) {
   const double value = loss.dual_value(loss.best_scale(Theta, limit) * Theta);
   return std::isfinite(value) && free.orthogonal(Theta) ? std::max(0.0, value) : 0.0;
@@ -125,7 +132,7 @@ Certificate certify(const Operator& op, const Loss& loss, ConstVectorRef weights
   result.primal = loss.value(F) + penalty;
 
   free.project(Theta);
-  loss.clip(Theta);
+  into_domain(loss, free, Theta);
   if (op.has_ridge()) Theta *= loss.best_scale(Theta, 1.0);  // into the domain
   const DualNorm norm = reference_dual_norm(op, weights, Theta, n_threads, control, alpha);
   const double limit = norm.value > 0.0 ? op.penalty(alpha).level / norm.value

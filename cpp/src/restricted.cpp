@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include "cvxnn/certificate.hpp"
+
 namespace cvxnn {
 namespace {
 constexpr Index kMaxEpochs = 500;   // of the squared loss
@@ -85,7 +87,7 @@ void RestrictedProblem::dual_point(Matrix& Theta) {
 
 // Without a ridge the scaling that makes Theta feasible for blocks does the rest.
 void RestrictedProblem::into_domain(Matrix& Theta) const {
-  loss_.clip(Theta);
+  cvxnn::into_domain(loss_, free, Theta);
   if (op_.has_ridge()) Theta *= loss_.best_scale(Theta, 1.0);
 }
 
@@ -98,7 +100,7 @@ bool RestrictedProblem::correct_dual_point(const std::vector<Index>& blocks, Con
     return false;
   }
   correction_.apply(blocks, limits, model_.h, free, control, Theta);
-  loss_.clip(Theta);
+  into_domain(Theta);
   return true;
 }
 

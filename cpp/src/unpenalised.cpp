@@ -49,6 +49,22 @@ void Unpenalised::project(MatrixRef Theta) const {
   Theta = root_.asDiagonal() * phi;
 }
 
+void Unpenalised::project_relative(MatrixRef Theta) const {
+  if (size() == 0) return;
+  for (Index k = 0; k < Theta.cols(); ++k) {
+    const Vector root = Theta.col(k).cwiseAbs().cwiseSqrt();
+    Matrix weighted = root.asDiagonal() * columns_;
+    const Eigen::RowVectorXd norms = weighted.colwise().norm();
+    weighted *= (norms.array() > 0.0).select(norms.cwiseInverse(), 0.0).asDiagonal();
+    const Eigen::ColPivHouseholderQR<Matrix> qr(weighted);
+    Matrix basis = Matrix::Identity(columns_.rows(), qr.rank());
+    basis.applyOnTheLeft(qr.householderQ());
+    Vector phi = Theta.col(k).cwiseSign().cwiseProduct(root);
+    for (int pass = 0; pass < 2; ++pass) phi -= basis * (basis.transpose() * phi);
+    Theta.col(k) = root.cwiseProduct(phi);
+  }
+}
+
 void Unpenalised::project_weighted(MatrixRef V) {
   if (size() == 0) return;
   for (int pass = 0; pass < 2; ++pass) {

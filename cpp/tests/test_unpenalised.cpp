@@ -126,6 +126,25 @@ TEST_CASE("project is exact for what little may remain") {
   CHECK(relative_error(Theta, expected) <= 1e-6);
 }
 
+TEST_CASE("relative projections keep zeros and signs of each output, near feasibility") {
+  for (const Matrix& columns : {with_intercept(0), with_intercept(3), rank_deficient()}) {
+    Unpenalised free(columns, kOutputs);
+    Matrix feasible = random_matrix(kSamples, kOutputs, 7);
+    feasible.col(0).head(9).setZero();
+    feasible.col(1).tail(9).setZero();
+    free.project_relative(feasible);
+    CHECK(feasible.norm() > 0.1);
+    CHECK(slope(columns, feasible) <= 1e-13);
+    Matrix Theta = feasible.array() * (1.0 + 1e-6 * random_matrix(kSamples, kOutputs, 8).array());
+    CHECK(slope(columns, Theta) > 1e-9);
+    free.project_relative(Theta);
+    CHECK(slope(columns, Theta) <= 1e-14);
+    CHECK(relative_error(Theta, feasible) <= 1e-5);
+    CHECK((Theta.cwiseProduct(feasible).array() >= 0.0).all());
+    CHECK(((feasible.array() != 0.0) || (Theta.array() == 0.0)).all());
+  }
+}
+
 TEST_CASE("a point that is not orthogonal to the columns is told apart") {
   Unpenalised free(with_intercept(2), 1);
   free.set_curvature(Vector::Ones(kSamples));

@@ -135,6 +135,22 @@ def test_two_classes_of_softmax_are_logistic():
     assert two.primal == pytest.approx(one.primal, rel=1e-7)
 
 
+@pytest.mark.parametrize("penalty", [*PENALTIES, "sparse_group"])
+@pytest.mark.parametrize("loss", ["hinge", "squared_hinge"])
+def test_intercepts_of_losses_that_are_flat_beyond_a_margin(loss, penalty):
+    """Dual points are zero at such samples, and orthogonal to a constant all the same."""
+    rng = np.random.default_rng(2)
+    X = rng.standard_normal((25, 3))
+    Y = 2 * np.eye(3)[rng.integers(0, 3, 25)] - 1
+    patterns = cvxnn.activation_patterns(X, rng.standard_normal((3, 3)))
+    options = {"loss": loss, "penalty": penalty, "fit_intercept": True, "tol": 1e-5}
+    for alpha in (0.1, 0.01, 0.001):
+        result = cvxnn.solve(X, Y, patterns, alpha=alpha, **options)
+        assert result.status == "optimal"
+        np.testing.assert_allclose(result.theta.sum(axis=0), 0.0, atol=1e-8)
+        assert (Y * result.theta >= 0.0).all()
+
+
 @pytest.mark.parametrize("share", [0.1, 1e-5, 1e-12, 0.0])
 @pytest.mark.parametrize("loss", ["softmax", "logistic"])
 def test_alpha_max_with_a_rare_class(loss, share):

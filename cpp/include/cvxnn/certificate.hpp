@@ -39,6 +39,10 @@ struct TightBlocks {
 TightBlocks tight_blocks(const Operator& op, ConstMatrixRef Theta, double least, int n_threads,
                          Control& control);
 
+// Theta, orthogonal to the unpenalised block, moves into the loss's domain, and back to where it is
+// orthogonal: entries that are zero there would not stay so by a projection that moves all.
+void into_domain(const Loss& loss, const Unpenalised& free, Matrix& Theta);
+
 // d(s Theta) at the best s <= limit, a lower bound of the optimum if limit * N(Theta) <= alpha for
 // the dual norm N; never below zero, which bounds every loss of the library.
 double lower_bound(const Loss& loss, const Unpenalised& free, const Matrix& Theta, double limit);

@@ -35,6 +35,10 @@ class Unpenalised {
   // changes small entries little and so stays inside the domain of the conjugate.
   void project(MatrixRef Theta) const;
 
+  // The same in the metric of 1 / |Theta|, each output by itself: entries of zero stay, and no sign
+  // changes unless Theta is far from feasible. For outputs that h does not tell apart.
+  void project_relative(MatrixRef Theta) const;
+
   // V becomes orthogonal to diag(h)^(1/2) A_0.
   void project_weighted(MatrixRef V);
 
