@@ -179,6 +179,12 @@ def test_bad_options(tmp_path, fit, options, expected):
     assert expected in refused(fit, tmp_path / "d.csv", "--target", "t", *options)
 
 
+def test_one_array_under_the_name_of_many(tmp_path, fit):
+    with (tmp_path / "d.npz").open("wb") as file:
+        np.save(file, X)
+    assert "not a readable npz file" in refused(fit, tmp_path / "d.npz")
+
+
 def test_patterns_that_cannot_be_told_apart(tmp_path, fit):
     close = np.vstack([X[:4], X[:4] + 1e-12])
     np.savez(tmp_path / "d.npz", X=close, y=np.ones(8))

@@ -239,7 +239,7 @@ def _read_npz(path: Path, request: Request) -> Table:
         with np.load(path, allow_pickle=False) as archive:
             held = list(archive.files)
             arrays = [archive[name] if name in held else None for name in wanted]
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} is not a readable npz file: {error}") from None
     for name, value in zip(wanted, arrays, strict=True):
         if value is None:
