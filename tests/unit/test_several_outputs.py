@@ -151,6 +151,23 @@ def test_intercepts_of_losses_that_are_flat_beyond_a_margin(loss, penalty):
         assert (Y * result.theta >= 0.0).all()
 
 
+@pytest.mark.parametrize("loss", ["softmax", "logistic", "squared_hinge", "hinge"])
+def test_a_class_without_samples_changes_nothing(loss):
+    """Its free intercept falls without end, and its part of the dual point is zero."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((40, 3))
+    shares = np.eye(4)[rng.integers(0, 3, 40)]
+    Y = shares if loss == "softmax" else 2 * shares - 1
+    patterns = cvxnn.activation_patterns(X, rng.standard_normal((3, 20)))
+    for alpha in (0.05, 0.01):
+        options = {"alpha": alpha, "loss": loss, "fit_intercept": True, "tol": 1e-5}
+        result = cvxnn.solve(X, Y, patterns, **options)
+        assert result.status == "optimal"
+        others = cvxnn.solve(X, Y[:, :3], patterns, **options)
+        assert result.primal == pytest.approx(others.primal, rel=2e-5)
+        assert np.abs(result.blocks[:, :, 3]).max(initial=0.0) < 1e-2
+
+
 @pytest.mark.parametrize("share", [0.1, 1e-5, 1e-12, 0.0])
 @pytest.mark.parametrize("loss", ["softmax", "logistic"])
 def test_alpha_max_with_a_rare_class(loss, share):
