@@ -23,6 +23,9 @@ _SAME = 1e-8  # distance of unit vectors that are one atom
 # Tolerances of restricted programs: the first, of the last gap, and of the tolerance at the least.
 _FIRST_TOL, _INNER_SHARE, _LEAST_TOL = 1e-2, 0.05, 1e-2
 _INNER_ITER = 5  # evaluations of its gap: what is left of it is for the next round
+_HINGES = ("hinge", "squared_hinge")
+_MOST_INNER_ITER = 1000  # where rounds end without progress
+_PROGRESS = 1e-12  # relative decrease of the objective that is one
 _LEAST_TIME = 1e-9  # seconds, where time is up: the core wants some
 
 
@@ -185,8 +188,10 @@ class _Run:
         self._observe = settings["callback"]
         self._tol, self._max_iter = settings["tol"], settings["max_iter"]
         self._n_threads = settings["n_threads"]
-        # Close atoms make ill-conditioned programs, which other solvers are slower on.
-        self._inner = {"screening": settings["screening"], "solver": "fista"}
+        # Close atoms make ill-conditioned programs, on which others are slower, but for hinges.
+        solver = "auto" if program.problem.loss.name in _HINGES else "fista"
+        self._inner = {"screening": settings["screening"], "solver": solver}
+        self._inner_iter = _INNER_ITER
         self._free: Float | None = None
         self._n_epochs = 0
         self._trace: list[dict[str, Any]] = []
@@ -195,6 +200,7 @@ class _Run:
     def minimise(self, atoms: Atoms) -> Atoms:
         """Return the atoms of a solution, from some to begin with."""
         inner_tol, least_tol = _FIRST_TOL, _LEAST_TOL * self._tol
+        lowest = np.inf
         for iteration in range(1, self._max_iter + 1):
             n_working = len(atoms.blocks)
             atoms = self._restrict(atoms, max(inner_tol, least_tol))
@@ -206,26 +212,37 @@ class _Run:
             if self._gap <= self._tol * self._primal:
                 self.status = "optimal"
                 return atoms
-            worst = np.argsort(-self._peaks.values, kind="stable")[:_ADDED]
-            extended = atoms.joined(self._peaks.blocks[worst], self._peaks.directions[:, worst])
-            if len(extended.blocks) == len(atoms.blocks):
-                # No new neuron: what is left is the gap of the restricted program, or rounding.
-                if inner_tol <= least_tol:
-                    self.status = "stalled"
-                    break
+            extended = self._extended(atoms)
+            if len(extended.blocks) == len(atoms.blocks) or not self._primal < lowest:
+                # Without a new neuron, or with one that lowers nothing, what is left is the gap of
+                # the restricted program, or rounding.
+                if inner_tol <= least_tol and self._inner_iter >= _MOST_INNER_ITER:
+                    if not self._peaks.exact:
+                        self._look(atoms, thorough=True)
+                        extended = self._extended(atoms)
+                    if len(extended.blocks) == len(atoms.blocks) or not self._primal < lowest:
+                        self.status = "stalled"
+                        break
                 inner_tol *= 0.1
+                self._inner_iter = min(4 * self._inner_iter, _MOST_INNER_ITER)
+            lowest = min(lowest, self._primal * (1.0 - _PROGRESS))
             atoms = extended
             inner_tol = min(inner_tol, _INNER_SHARE * self._gap / self._primal)
         if not self._peaks.exact:
             self._look(atoms, thorough=True)
         return atoms.subset(np.flatnonzero(atoms.outputs.any(axis=(1, 2))))
 
+    def _extended(self, atoms: Atoms) -> Atoms:
+        """Return the atoms with the worst of those that the last search found."""
+        worst = np.argsort(-self._peaks.values, kind="stable")[:_ADDED]
+        return atoms.joined(self._peaks.blocks[worst], self._peaks.directions[:, worst])
+
     def _restrict(self, atoms: Atoms, tol: float) -> Atoms:
         """Solve over these atoms; return those that are not zero."""
         settings = self._inner | {
             "n_threads": self._n_threads,
             "tol": tol,
-            "max_iter": _INNER_ITER,
+            "max_iter": self._inner_iter,
             "time_limit": max(self._deadline - time.monotonic(), _LEAST_TIME),
             "callback": None,
         }

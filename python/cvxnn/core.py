@@ -47,6 +47,7 @@ def alpha_max(
     float
         ``max_p ||X.T @ D_p @ theta|| / weights[p]`` at the dual point ``theta`` of the
         unpenalised fit; for ``relu`` of the projections of ``+-X.T @ D_p @ theta`` on the cones.
+        The hinge with an intercept has many such points, and this may be above the smallest alpha.
         For ``elastic`` divided by ``1 - l2_ratio``, for other penalties their dual norm.
 
     Raises

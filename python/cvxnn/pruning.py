@@ -9,14 +9,22 @@ from cvxnn._validation import Float, check_data, check_fraction
 from cvxnn.network import Network
 
 
-def _hidden(network: Network) -> Float:
-    """Return hidden weights with the biases as last row, one neuron a column."""
-    return np.vstack([network.coefs_[0], network.intercepts_[0]])
+def _weights(network: Network) -> tuple[Float, Float]:
+    """Return hidden weights with the biases as last row, one neuron a column, and output weights.
+
+    Of about the same size, by powers of two that change no output: squares have room then.
+    """
+    hidden, output = np.vstack([network.coefs_[0], network.intercepts_[0]]), network.coefs_[1]
+    inner = np.frexp(np.abs(hidden).max(axis=0))[1]
+    outer = np.frexp(np.abs(output).max(axis=1))[1]
+    shift = (inner - outer) // 2
+    return np.ldexp(hidden, -shift), np.ldexp(output, shift[:, None])
 
 
 def _rescaled(network: Network, kept: NDArray[np.signedinteger[Any]], factors: Float) -> Network:
     """Return some neurons, balanced, their contributions scaled."""
-    hidden, output = _hidden(network)[:, kept], network.coefs_[1][kept]
+    hidden, output = _weights(network)
+    hidden, output = hidden[:, kept], output[kept]
     inner, outer = np.linalg.norm(hidden, axis=0), np.linalg.norm(output, axis=1)
     size = np.sqrt(factors * inner * outer)
     hidden = hidden * (size / inner)
@@ -43,7 +51,7 @@ def _contributions(network: Network, data: Float) -> Float:
     return values.reshape(len(data) * network.n_outputs_, network.width)
 
 
-def prune(network: Network, X: ArrayLike, *, rtol: float = 1e-10) -> Network:
+def prune(network: Network, X: ArrayLike, *, rtol: float = 1e-6) -> Network:
     """Return a minimal network with the same outputs on X and no higher an objective.
 
     While the outputs of the neurons on X are linearly dependent, a dependency is followed in the
@@ -57,8 +65,9 @@ def prune(network: Network, X: ArrayLike, *, rtol: float = 1e-10) -> Network:
         ReLU or gated ReLU.
     X : array-like of shape (n_samples, n_features)
         The training data.
-    rtol : float, default=1e-10
-        Relative size of a singular value that counts as zero.
+    rtol : float, default=1e-6
+        Relative size of a singular value that counts as zero: how far outputs may move, and what
+        directions of a solution to a gap of 1e-11 are good to.
 
     Returns
     -------
@@ -89,8 +98,9 @@ def prune(network: Network, X: ArrayLike, *, rtol: float = 1e-10) -> Network:
         raise ValueError(f"X must have {network.n_features_in_} features, got {data.shape[1]}")
     columns = _contributions(network, data)
     sizes = np.linalg.norm(columns, axis=0)
-    hidden = np.linalg.norm(_hidden(network), axis=0)
-    costs = network.penalty_weights_ * hidden * np.linalg.norm(network.coefs_[1], axis=1)
+    hidden, output = _weights(network)
+    strengths = np.linalg.norm(hidden, axis=0) * np.linalg.norm(output, axis=1)
+    costs = network.penalty_weights_ * strengths
     kept = np.flatnonzero(sizes > 0.0)
     factors = np.ones(len(kept))
     while len(kept) > 0:
@@ -145,7 +155,7 @@ def canonical_form(network: Network, *, tol: float = 1e-8) -> Network:
     """
     if not isinstance(network, Network):
         raise TypeError(f"network must be a Network, got {type(network).__name__}")
-    hidden, output = _hidden(network), network.coefs_[1]
+    hidden, output = _weights(network)
     inner, outer = np.linalg.norm(hidden, axis=0), np.linalg.norm(output, axis=1)
     used = np.flatnonzero(inner * outer > 0.0)
     parts = [(hidden[:, used] / inner[used]).T, output[used] / outer[used, None]]

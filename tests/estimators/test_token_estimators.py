@@ -266,3 +266,17 @@ def test_grid_search(kind, pool_tokens):
         for train, test in KFold(2).split(X)
     ]
     assert search.best_score_ == pytest.approx(np.mean(by_hand), rel=1e-9)
+
+
+@pytest.mark.parametrize("seed", [18, 84])
+def test_rounds_that_lower_nothing_end(seed):
+    rng = np.random.default_rng(seed)
+    X, Y = rng.standard_normal((8, 2, 3)), rng.standard_normal((8, 2))
+    model = cvxnn.ConvexFNO(
+        0.05,
+        activation="relu",
+        gates=rng.standard_normal((3, 2, 3)),
+        fit_intercept=False,
+        standardize=False,
+    )
+    assert model.fit(X, Y).status_ == "optimal"

@@ -46,6 +46,29 @@ def random_network():
     return X, y, net
 
 
+@pytest.mark.parametrize("activation", ["relu", "gated_relu"])
+def test_pruned_solutions_are_no_wider_than_the_rank(activation):
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        X, y = rng.standard_normal((8, 2)), rng.standard_normal(8)
+        alpha = 0.03 * cvxnn.alpha_max(X, y, "exact", activation=activation)
+        result = cvxnn.solve(X, y, "exact", activation=activation, alpha=alpha, tol=1e-11)
+        small = cvxnn.prune(result.network(), X)
+        assert small.width <= cvxnn.optimal_set(result, X).rank
+        assert small.predict(X) == pytest.approx(result.network().predict(X), abs=3e-6)
+        assert small.objective(X, y, alpha) == pytest.approx(result.primal, rel=1e-10)
+
+
+@pytest.mark.parametrize("exponent", [-170, 155, 200])
+def test_weights_whose_squares_have_no_room(exponent):
+    size = 10.0**exponent
+    net = cvxnn.Network([[[2 * size, size]], [[1 / size], [2 / size]]], [np.zeros(2), [0.0]])
+    for small in (cvxnn.canonical_form(net), cvxnn.prune(net, [[1.0], [2.0], [-1.0]])):
+        assert small.width == 1
+        assert small.coefs_[0] == pytest.approx(2.0)
+        assert small.predict([[1.0]]) == pytest.approx(4.0)
+
+
 def test_pruning_any_network_keeps_predictions_and_does_not_raise_the_objective():
     X, y, net = random_network()
     small = cvxnn.prune(net, X)

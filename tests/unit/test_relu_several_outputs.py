@@ -50,6 +50,17 @@ def test_solution_written_out(problem, loss, free):
     assert np.linalg.norm(owned, axis=1).max() <= result.alpha * (1 + 1e-9)
 
 
+@pytest.mark.parametrize("free", [False, True])
+@pytest.mark.parametrize("loss", ["hinge", "squared_hinge"])
+def test_hinges_end(loss, free):
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        X, Y = rng.standard_normal((8, 2)), np.sign(rng.standard_normal((8, 2)))
+        result = cvxnn.solve(X, Y, "exact", alpha=0.02, loss=loss, fit_intercept=free, **NUCLEAR)
+        assert result.status == "optimal"
+        assert 0.0 < result.dual <= result.primal
+
+
 def test_alpha_max_is_where_neurons_begin(problem):
     X, Y, patterns = problem
     a_max = cvxnn.alpha_max(X, Y, patterns, **NUCLEAR)

@@ -163,6 +163,15 @@ class TestSharedFilters:
         assert value == pytest.approx(result.primal, rel=1e-8)
         np.testing.assert_allclose(np.linalg.norm(hidden, axis=1), np.abs(output))
 
+    def test_of_one_patch_is_the_program_of_own_filters(self):
+        for seed in range(6):
+            X, y = make_data(n=4, n_patches=1, seed=seed)
+            options = {"alpha": 0.02, "tol": 1e-5}
+            shared = cvxnn.solve_three_layer(X, y, shared=True, **options)
+            own = cvxnn.solve_three_layer(X, y, **options)
+            assert shared.status == "optimal"
+            assert shared.primal == pytest.approx(own.primal, rel=2e-5)
+
     def test_own_filters_are_a_relaxation(self):
         X, y = make_data(n=5, n_patches=2)
         options = {"alpha": 0.02, "tol": 1e-6}
