@@ -35,8 +35,9 @@ RandomState: TypeAlias = (
 _ROUNDING = 1e-14  # distance of unit rows that are one
 _DEPENDENT = 1e-13  # singular values, relative, of columns that depend on others
 _LEAST_SINGULAR = 1e-11  # and of those that do not, for all cells to be found
+_LEAST_UNIT = -900  # exponent of a feature's; gates have to undo it
 _APART = 1e-10  # distance of whitened rows that can be told apart
-_TOO_CLOSE = "points of X are too nearly dependent to tell their patterns apart"
+_TOO_CLOSE = "X has points that are too nearly dependent to tell their patterns apart"
 _SAME_SIDE = 1e-6  # relative score of a sample that may be on either side of a gate
 
 
@@ -304,7 +305,7 @@ def _arrangement(data: Data) -> _Arrangement:
     rows = rows[rows.any(axis=1)]
     # Powers of two: units of samples and features change no bit.
     rows = np.ldexp(rows, -_exponents(rows, axis=1))
-    units = _exponents(rows, axis=0)
+    units = np.maximum(_exponents(rows, axis=0), _LEAST_UNIT)
     rows = core.distinct_hyperplanes(np.ldexp(rows, -units), _ROUNDING)[0]
     if len(rows) == 0:
         return _Arrangement(np.empty((0, 1)), np.eye(data.shape[1], 1), 1.0, True)
@@ -392,9 +393,8 @@ def enumerate_patterns(
     ------
     ValueError
         If X is malformed, or if the formula above, with the distinct directions of X and its rank,
-        exceeds ``max_patterns``.
-    RuntimeError
-        If points are so nearly dependent that float64 cannot tell cells apart.
+        exceeds ``max_patterns``; or if points are so nearly dependent that float64 cannot tell
+        cells apart.
 
     References
     ----------
@@ -418,8 +418,11 @@ def enumerate_patterns(
             f"directions of rank {rank}), max_patterns is {max_patterns}: raise it, or sample gates"
         )
     if not arrangement.apart:
-        raise RuntimeError(_TOO_CLOSE)
-    points = core.cell_points(arrangement.hyperplanes, n_threads=effective_threads(n_threads))
+        raise ValueError(_TOO_CLOSE)
+    try:
+        points = core.cell_points(arrangement.hyperplanes, n_threads=effective_threads(n_threads))
+    except RuntimeError as error:  # cells too thin
+        raise ValueError(str(error)) from None
     gates = np.ascontiguousarray(arrangement.to_gates @ points)
     gates /= np.abs(gates).max(axis=0)
     words = np.empty((-(-len(data) // 64), gates.shape[1]), dtype=np.uint64)
@@ -427,7 +430,7 @@ def enumerate_patterns(
     order = np.lexsort(words[::-1])
     words, gates = np.ascontiguousarray(words[:, order]), np.ascontiguousarray(gates[:, order])
     if (words[:, 1:] == words[:, :-1]).all(axis=0).any():
-        raise RuntimeError(_TOO_CLOSE)
+        raise ValueError(_TOO_CLOSE)
     words.flags.writeable = False
     gates.flags.writeable = False
     return PatternSet(words=words, gates=gates, n_samples=len(data), complete=True)

@@ -259,7 +259,7 @@ def _all_patterns(data: Float, method: str, n_threads: int) -> PatternSet | None
         return None
     try:
         return enumerate_patterns(data, max_patterns=2**31 - 1, n_threads=n_threads)
-    except RuntimeError:  # cells that float64 does not tell apart
+    except ValueError:  # cells that float64 does not tell apart
         if method == "exact":
             raise
         return None

@@ -106,7 +106,7 @@ def test_features_far_from_zero():
 def test_points_that_float64_does_not_tell_apart(distance):
     X = random_data(4, 8, 3)
     close = np.vstack([X, X + distance * random_data(5, 8, 3)])
-    with pytest.raises(RuntimeError, match="X"):
+    with pytest.raises(ValueError, match=r"^X has "):
         cvxnn.enumerate_patterns(close)
     columns = np.column_stack([X, X[:, 0] + distance**2 * random_data(5, 8, 1)[:, 0]])
     assert cvxnn.enumerate_patterns(columns).n_patterns == cvxnn.enumerate_patterns(X).n_patterns
@@ -143,3 +143,8 @@ def test_refusal_names_the_count():
         cvxnn.enumerate_patterns(np.eye(2), max_patterns=0)
     with pytest.raises(ValueError, match="NaN or infinity"):
         cvxnn.enumerate_patterns([[np.nan, 1.0]])
+
+
+def test_entries_without_room():
+    assert cvxnn.enumerate_patterns([[0.1, 5e-324]]).n_patterns == 2
+    assert cvxnn.enumerate_patterns([[5e-324, 0.0], [0.0, 1e-200]]).n_patterns == 4
