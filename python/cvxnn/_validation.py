@@ -84,7 +84,8 @@ def _check_finite(array: NDArray[Any], name: str) -> None:
         raise ValueError(f"{name} contains NaN or infinity, first at index {where}")
 
 
-def _check_magnitude(array: NDArray[Any], name: str) -> float:
+def check_magnitude(array: NDArray[Any], name: str) -> float:
+    """Return the largest magnitude of a finite array, of which squares must have room."""
     largest = max(float(array.max()), -float(array.min()))  # not through abs: it would copy
     if largest > _LARGEST:
         raise ValueError(
@@ -133,7 +134,7 @@ def check_tensor(value: ArrayLike, axes: tuple[str, ...], name: str = "X") -> Da
 def _as_data(array: NDArray[Any], name: str) -> Data:
     data: Data = np.ascontiguousarray(array, dtype=_data_dtype(array))
     _check_finite(data, name)
-    if _check_magnitude(data, name) > _LARGEST_FLOAT32:
+    if check_magnitude(data, name) > _LARGEST_FLOAT32:
         data = data.astype(np.float64)
     return data
 
@@ -171,7 +172,7 @@ def check_samples(value: Any, name: str = "X") -> Samples:
         where = (row, int(rows.indices[entry]))
         raise ValueError(f"{name} contains NaN or infinity, first at index {where}")
     if rows.nnz:
-        _check_magnitude(rows.data, name)
+        check_magnitude(rows.data, name)
     return rows
 
 
@@ -194,7 +195,7 @@ def check_vector(value: ArrayLike, name: str, size: int, what: str = "n_samples"
     vector = np.ascontiguousarray(array, dtype=np.float64)
     _check_finite(vector, name)
     if size:
-        _check_magnitude(vector, name)
+        check_magnitude(vector, name)
     return vector
 
 
@@ -313,7 +314,7 @@ def check_gates(value: ArrayLike, n_features: int) -> Float:
         )
     gates = np.ascontiguousarray(array, dtype=np.float64)
     _check_finite(gates, "gates")
-    _check_magnitude(gates, "gates")
+    check_magnitude(gates, "gates")
     return gates
 
 

@@ -25,6 +25,8 @@ from cvxnn.arrangements import PatternSet, check_samples_of, enumerate_patterns
 from cvxnn.network import Network
 from cvxnn.results import Certified, IterationInfo, warn_unless_optimal
 
+_NOTHING = 1e-150  # of data: products of two have no room below
+
 
 @dataclass(frozen=True)
 class CircularResult(Certified):
@@ -262,6 +264,12 @@ def _checked_program(
     return _Program(data, targets, omega, patterns, fit_intercept)
 
 
+def _unit(values: Float) -> float:
+    """Return the largest magnitude, or one where it is nothing."""
+    largest = float(np.abs(values).max())
+    return largest if largest > _NOTHING else 1.0
+
+
 class _Program:
     """The problem in coordinates of frequencies, and back."""
 
@@ -297,7 +305,7 @@ class _Program:
         self._inside = np.concatenate([inside, inside])
         target = np.sqrt(self._share) * (targets - self._mean)
         # In units of their own neither tiny nor huge data leave the range of float64.
-        self._size, self._height = (float(np.abs(part).max()) or 1.0 for part in (fits, target))
+        self._size, self._height = _unit(fits), _unit(target)
         fits = fits / self._size
         self._cones = FrequencyCones(
             fits=np.concatenate([fits, -fits]),

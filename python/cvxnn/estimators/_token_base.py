@@ -19,6 +19,7 @@ from cvxnn._validation import (
     Float,
     Samples,
     check_choice,
+    check_magnitude,
     check_matrix,
     check_raw_weight,
     check_targets,
@@ -164,6 +165,7 @@ class TokenEstimator(RegressorTargets, ClassifierTargets, TensorEstimator):
         gates = check_matrix(self.gates, "gates", (None, *shape))
         if len(gates) == 0:
             raise ValueError("gates must hold at least one gate, got none")
+        check_magnitude(gates, "gates")
         return gates
 
     def _programs(self, design: TokenDesign, targets: Float, weight: Float) -> Sequence[Any]:
