@@ -200,7 +200,7 @@ class _Run:
     def minimise(self, atoms: Atoms) -> Atoms:
         """Return the atoms of a solution, from some to begin with."""
         inner_tol, least_tol = _FIRST_TOL, _LEAST_TOL * self._tol
-        lowest = np.inf
+        lowest, searched = np.inf, False
         for iteration in range(1, self._max_iter + 1):
             n_working = len(atoms.blocks)
             atoms = self._restrict(atoms, max(inner_tol, least_tol))
@@ -212,20 +212,23 @@ class _Run:
             if self._gap <= self._tol * self._primal:
                 self.status = "optimal"
                 return atoms
+            lowered = self._primal < lowest
+            searched = searched and not lowered
+            lowest = min(lowest, self._primal * (1.0 - _PROGRESS))
             extended = self._extended(atoms)
-            if len(extended.blocks) == len(atoms.blocks) or not self._primal < lowest:
-                # Without a new neuron, or with one that lowers nothing, what is left is the gap of
-                # the restricted program, or rounding.
-                if inner_tol <= least_tol and self._inner_iter >= _MOST_INNER_ITER:
-                    if not self._peaks.exact:
+            if not lowered or len(extended.blocks) == len(atoms.blocks):
+                # What is left is the gap of the restricted program, a neuron that a quick search
+                # misses, or rounding.
+                if inner_tol <= least_tol and self._inner_iter == _MOST_INNER_ITER:
+                    last = searched or self._peaks.exact
+                    if not last:
                         self._look(atoms, thorough=True)
-                        extended = self._extended(atoms)
-                    if len(extended.blocks) == len(atoms.blocks) or not self._primal < lowest:
+                        extended, searched = self._extended(atoms), True
+                    if last or len(extended.blocks) == len(atoms.blocks):
                         self.status = "stalled"
                         break
                 inner_tol *= 0.1
                 self._inner_iter = min(4 * self._inner_iter, _MOST_INNER_ITER)
-            lowest = min(lowest, self._primal * (1.0 - _PROGRESS))
             atoms = extended
             inner_tol = min(inner_tol, _INNER_SHARE * self._gap / self._primal)
         if not self._peaks.exact:

@@ -214,14 +214,14 @@ class CentralPath:
 
     problem: FrequencyCones
     inside: Float
-    status: str = "max_iter"
+    status: str = field(default="max_iter", init=False)
     z: Float = field(init=False)
     theta: Float = field(init=False)
     primal: float = field(init=False)
-    dual: float = 0.0
-    rounds: list[Round] = field(default_factory=list)
-    n_steps: int = 0
-    _start: tuple[Float, float] | None = None  # of the next solve
+    dual: float = field(default=0.0, init=False)
+    rounds: list[Round] = field(default_factory=list, init=False)
+    n_steps: int = field(default=0, init=False)
+    _start: tuple[Float, float] | None = field(default=None, init=False)  # of the next solve
 
     def __post_init__(self) -> None:
         self.z, self.theta = np.zeros_like(self.inside), np.zeros_like(self.problem.target)
