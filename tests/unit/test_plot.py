@@ -223,7 +223,7 @@ def test_function_of_gated_neurons_jumps_at_the_gate():
         ((NET,), {"x_range": (1.0, 1.0)}, ValueError, r"x_range must ascend, got \(1, 1\)"),
         ((NET,), {"x_range": (0.0, np.inf)}, ValueError, "x_range contains NaN or infinity"),
         ((NET,), {"x_range": (0.0,)}, ValueError, "x_range must have shape"),
-        ((NET,), {"bias_column": 1}, TypeError, "bias_column must be a bool, got int"),
+        ((NET,), {"bias_column": 1}, TypeError, "bias_column must be True or False, got 1"),
         ((NET,), {"bias_column": True}, ValueError, "network must have 2 features, 1 and a column"),
         ((NET,), {"ax": "left"}, TypeError, "ax must be a matplotlib Axes"),
     ],
@@ -288,7 +288,7 @@ PLANE = cvxnn.Network([np.eye(2), np.ones((2, 1))], [np.zeros(2), [-1.0]])
 @pytest.mark.parametrize(
     ("arguments", "options", "error", "message"),
     [
-        ((NET, FIVE, np.ones(5)), {}, ValueError, "network must have 2 features, 2, got 1"),
+        ((NET, FIVE, np.ones(5)), {}, ValueError, "network must have 2 features, got 1"),
         ((PLANE, [[np.inf, 0.0]], [1]), {}, ValueError, "X contains NaN or infinity"),
         ((PLANE, [[1.0, 0.0]], [np.nan]), {}, ValueError, "y contains NaN or infinity"),
         ((PLANE, np.ones((3, 2)), [1, 2, 3]), {}, ValueError, "y must have at most 2 labels"),

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from cvxnn._conversion import from_sklearn
 from cvxnn._extras import import_extra
 from cvxnn._summary import largest_first
-from cvxnn._validation import Float, check_count, check_data, check_vector
+from cvxnn._validation import Float, check_count, check_data, check_flag, check_vector
 from cvxnn.network import Network
 from cvxnn.plot._axes import axes_or_new, check_axes
 
@@ -25,14 +25,10 @@ def _network_of(network: Any) -> Network:
 def _check_network(network: Any, n_inputs: int, bias_column: bool) -> Network:
     """Return the network of an argument, of so many features and, if so, a column of ones."""
     found = _network_of(network)
-    if not isinstance(bias_column, (bool, np.bool_)):
-        raise TypeError(f"bias_column must be a bool, got {type(bias_column).__name__}")
-    wanted = n_inputs + bool(bias_column)
+    wanted = n_inputs + check_flag(bias_column, "bias_column")
     if found.n_features_in_ != wanted:
-        more = " and a column of ones" if bias_column else ""
-        raise ValueError(
-            f"network must have {wanted} features, {n_inputs}{more}, got {found.n_features_in_}"
-        )
+        parts = f", {n_inputs} and a column of ones" if bias_column else ""
+        raise ValueError(f"network must have {wanted} features{parts}, got {found.n_features_in_}")
     return found
 
 
