@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 from cvxnn.arrangements import (
     PatternSet,
     activation_patterns,
-    enumerate_patterns,
     sample_gates,
 )
 from cvxnn.batch_norm import BatchNormNetwork, BatchNormOptimum, batch_norm_closed_form
@@ -16,6 +15,7 @@ from cvxnn.conv_network import ConvNetwork
 from cvxnn.core import alpha_max, solve, solve_path
 from cvxnn.decomposition import Decomposition, decompose
 from cvxnn.diagnostics import show_versions
+from cvxnn.enumeration import enumerate_patterns
 from cvxnn.gate_samplers import (
     sample_convolutional_gates,
     sample_quantile_gates,

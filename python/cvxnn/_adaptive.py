@@ -26,9 +26,9 @@ from cvxnn.arrangements import (
     RandomState,
     activation_patterns,
     concatenate_patterns,
-    enumerate_patterns,
     generator,
 )
+from cvxnn.enumeration import enumerate_patterns
 from cvxnn.results import SolveResult
 
 _FIRST_GATES = 32

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvxnn._validation import Float
-from cvxnn.arrangements import enumerate_patterns
+from cvxnn.enumeration import enumerate_patterns
 
 _INSIDE = 1e-9  # the least distance of a cell's point from its walls, of weights up to one
 

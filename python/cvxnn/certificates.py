@@ -15,10 +15,9 @@ from cvxnn._validation import Float, check_choice, check_count, check_positive, 
 from cvxnn.arrangements import (
     PatternSet,
     RandomState,
-    enumerate_patterns,
     generator,
-    pattern_bound,
 )
+from cvxnn.enumeration import enumerate_patterns, pattern_bound
 from cvxnn.losses import Huber
 from cvxnn.network import Network
 from cvxnn.results import SolveResult

@@ -21,7 +21,8 @@ from cvxnn._validation import (
     check_tensor,
     check_time_limit,
 )
-from cvxnn.arrangements import PatternSet, check_samples_of, enumerate_patterns
+from cvxnn.arrangements import PatternSet, check_samples_of
+from cvxnn.enumeration import enumerate_patterns
 from cvxnn.network import Network
 from cvxnn.results import Certified, IterationInfo, warn_unless_optimal
 

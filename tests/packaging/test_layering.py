@@ -16,6 +16,7 @@ PYTHON_LAYERS = [
     ["_validation", "_files", "_extras"],
     ["_threads", "_paths", "losses"],
     ["arrangements", "_layers", "_whitening", "_mixing", "_heads"],
+    ["enumeration"],
     [
         "_fourier_cones",
         "_joint_patterns",

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from cvxnn._designs import BlockDesign, StackedCones, design_program
-from cvxnn.arrangements import activation_patterns, enumerate_patterns
+from cvxnn.arrangements import activation_patterns
+from cvxnn.enumeration import enumerate_patterns
 
 SOLVE = {
     "tol": 1e-9,

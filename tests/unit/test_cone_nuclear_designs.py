@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cvxnn._designs import BlockDesign, design_program
-from cvxnn.arrangements import enumerate_patterns
+from cvxnn.enumeration import enumerate_patterns
 
 OPTIONS = {"loss": "squared", "sample_weight": None, "fit_intercept": False}
 SOLVE = {

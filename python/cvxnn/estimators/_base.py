@@ -32,10 +32,10 @@ from cvxnn.arrangements import (
     PatternSet,
     RandomState,
     activation_patterns,
-    enumerate_patterns,
     generator,
     sample_gates,
 )
+from cvxnn.enumeration import enumerate_patterns
 from cvxnn.estimators._certified import CertifiedEstimator
 from cvxnn.estimators._columns import Columns, InputMap, Standardizer, TableColumns
 from cvxnn.gate_samplers import (
