@@ -15,6 +15,7 @@ from cvxnn._validation import (
     Data,
     Float,
     check_count,
+    check_flag,
     check_positive,
     check_sample_weight,
     check_targets,
@@ -253,6 +254,7 @@ def _checked_program(
     sample_weight: ArrayLike | None,
     fit_intercept: bool,
 ) -> "_Program":
+    fit_intercept = check_flag(fit_intercept, "fit_intercept")
     data = check_tensor(X, SHAPES)
     flat = data.reshape(len(data), -1)
     targets = check_targets(y, len(data), labels=False, shares=False, several=False)[:, 0]

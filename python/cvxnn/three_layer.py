@@ -17,7 +17,7 @@ from cvxnn._designs import (
 from cvxnn._joint_patterns import JointPatterns, all_patterns, inner_walls, sampled_patterns
 from cvxnn._paths import path_alphas
 from cvxnn._shared_filters import SharedFilterProgram, filter_of
-from cvxnn._validation import Float, check_count, check_positive, check_tensor
+from cvxnn._validation import Float, check_count, check_flag, check_positive, check_tensor
 from cvxnn.arrangements import RandomState, generator
 from cvxnn.losses import Huber
 from cvxnn.results import warn_unless_optimal
@@ -313,14 +313,15 @@ def _checked_program(
     **options: Any,
 ) -> tuple[DesignProgram, JointPatterns]:
     """Check the arguments of a program, and find its patterns."""
+    shared = check_flag(shared, "shared")
     data = np.asarray(check_tensor(X, _SHAPES), dtype=np.float64)
     if n_patterns is None:
         most = check_count(max_patterns, "max_patterns")
-        patterns = all_patterns(data, most, shared=bool(shared))
+        patterns = all_patterns(data, most, shared=shared)
     else:
         n_patterns = check_count(n_patterns, "n_patterns")
         rng = generator(random_state)
-        patterns = sampled_patterns(data, n_patterns, rng, shared=bool(shared))
+        patterns = sampled_patterns(data, n_patterns, rng, shared=shared)
     program = design_program(_design(data, patterns), y, penalty="group", **options)
     if patterns.shared:
         program = SharedFilterProgram(program.problem, program.design, patterns, data)

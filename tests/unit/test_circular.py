@@ -202,6 +202,7 @@ def test_precision_that_float64_does_not_allow():
         ({"y": np.full(9, np.inf)}, ValueError, r"^y "),
         ({"alpha": 0.0}, ValueError, r"^alpha must be positive"),
         ({"tol": np.nan}, ValueError, r"^tol must be positive"),
+        ({"fit_intercept": "no"}, TypeError, r"^fit_intercept must be True or False, got 'no'"),
         ({"max_iter": 0}, ValueError, r"^max_iter must be >= 1, got 0"),
         ({"sample_weight": -np.ones(9)}, ValueError, r"^sample_weight "),
         ({"patterns": "exact"}, TypeError, r"^patterns must be a PatternSet or None, got str"),

@@ -220,6 +220,7 @@ def test_limits_warn():
         ({"X": np.ones((12, 6))}, ValueError, r"^X must have shape \(n_samples, n_patches, n_inp"),
         ({"X": np.full((12, 3, 2), np.inf)}, ValueError, r"^X "),
         ({"X": np.ones((12, 0, 2))}, ValueError, r"^X must have no axis of length 0"),
+        ({"shared": 1}, TypeError, r"^shared must be True or False, got 1"),
         ({"y": np.ones(3)}, ValueError, r"^y "),
         ({"y": np.ones((12, 2))}, ValueError, r"^y "),
         ({"y": np.full(12, np.nan)}, ValueError, r"^y "),
