@@ -58,16 +58,30 @@ void ActivationCones::signs(Index block, VectorRef out) const {
   }
 }
 
-bool ActivationCones::project(Index block, VectorRef a, std::vector<Index>* walls,
-                              double enough) const {
+double LastProjection::bound(ConstVectorRef a) const {
+  const double along = polar.size() > 0 ? polar.dot(a) : 0.0;
+  return along > 0.0 ? (a - along * polar).norm() : a.norm();
+}
+
+bool ActivationCones::project(Index block, VectorRef a, LastProjection* last, double enough) const {
+  constexpr double kMoved = 1e-3;  // of ||a||: the difference to a then has most of its digits
   const DataMatrix<double>& x = rows(block);
   if (x.rows() == 0) return true;
   Vector s(x.rows());
   signs(block, s);
   ConeProjection projection(x.cols());
-  if (walls != nullptr) projection.begin_with(x, s, *walls);
+  if (last == nullptr) return projection.resume(x, s, a, enough);
+  projection.begin_with(x, s, last->walls);
+  const Vector before = a;
   const bool inside = projection.resume(x, s, a, enough);
-  if (walls != nullptr) *walls = projection.passive();
+  last->walls = projection.passive();
+  last->polar = before - a;
+  const double moved = last->polar.norm();
+  if (moved > kMoved * before.norm()) {
+    last->polar /= moved;
+  } else {
+    last->polar.resize(0);
+  }
   return inside;
 }
 

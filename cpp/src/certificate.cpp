@@ -11,6 +11,7 @@ namespace {
 
 constexpr Index kBlocksPerTask = 64;
 constexpr Index kTasksPerPoll = 16;
+constexpr double kTight = 0.9;  // of the penalty's level: dual norms below tell a gap nothing
 
 // Bounds what rounding does to <F, Theta>, and what is left of <A_0 W_0, Theta> = 0: all of the
 // gap that matters where a fit is exact to rounding.
@@ -29,7 +30,8 @@ int gradient_threads(const Operator& op, Index n_outputs, int n_threads) {
 }  // namespace
 
 DualNorm reference_dual_norm(const Operator& op, ConstVectorRef weights, ConstMatrixRef Theta,
-                             int n_threads, Control& control, double alpha) {
+                             int n_threads, Control& control, double alpha, double enough,
+                             std::vector<LastProjection>* projections) {
   const Index n_blocks = op.n_blocks();
   const Index n_tasks = (n_blocks + kBlocksPerTask - 1) / kBlocksPerTask;
   const double level =
@@ -49,13 +51,17 @@ DualNorm reference_dual_norm(const Operator& op, ConstVectorRef weights, ConstMa
         const Index length = op.block_size(b) * Theta.cols();
         auto gradient = gradients.segment(start, length);
         start += length;
+        if (!(weights[b] > 0.0)) continue;
         DualNorm& so_far = largest[task];
+        LastProjection* last = projections != nullptr ? &(*projections)[b] : nullptr;
         // What is no larger without its cone need not be projected.
-        const double enough = std::min(so_far.value, level);
-        if (!(weights[b] > 0.0) || gradient.norm() / weights[b] <= enough) continue;
-        const MatrixMap G(gradient.data(), op.block_size(b), Theta.cols());
-        const double norm = op.restrict(b, G, enough * weights[b]);
-        if (op.has_ridge()) so_far.conjugates += op.penalty(alpha * weights[b]).conjugate(norm);
+        const double bounded = std::min(std::max(so_far.value, enough), level);
+        double norm = last != nullptr ? last->bound(gradient) : gradient.norm();
+        if (norm / weights[b] > bounded) {
+          const MatrixMap G(gradient.data(), op.block_size(b), Theta.cols());
+          norm = op.restrict(b, G, bounded * weights[b], last);
+          if (op.has_ridge()) so_far.conjugates += op.penalty(alpha * weights[b]).conjugate(norm);
+        }
         if (norm / weights[b] <= so_far.value) continue;
         so_far.value = norm / weights[b];
         so_far.block = b;
@@ -113,7 +119,8 @@ double lower_bound(const Loss& loss, const Unpenalised& free, const Matrix& Thet
 
 Certificate certify(const Operator& op, const Loss& loss, ConstVectorRef weights, double alpha,
                     const std::vector<Index>& blocks, const Vector& coefs, const Unpenalised& free,
-                    Matrix Theta, int n_threads, Control& control) {
+                    Matrix Theta, int n_threads, Control& control,
+                    std::vector<LastProjection>* projections) {
   Matrix penalised(op.n_samples(), loss.n_outputs());
   op.reference_forward(blocks, coefs.data(), penalised);
   Matrix unpenalised = Matrix::Zero(op.n_samples(), loss.n_outputs());
@@ -134,9 +141,11 @@ Certificate certify(const Operator& op, const Loss& loss, ConstVectorRef weights
   free.project(Theta);
   into_domain(loss, free, Theta);
   if (op.has_ridge()) Theta *= loss.best_scale(Theta, 1.0);  // into the domain
-  const DualNorm norm = reference_dual_norm(op, weights, Theta, n_threads, control, alpha);
-  const double limit = norm.value > 0.0 ? op.penalty(alpha).level / norm.value
-                                        : std::numeric_limits<double>::infinity();
+  const double level = op.penalty(alpha).level;
+  const DualNorm norm = reference_dual_norm(op, weights, Theta, n_threads, control, alpha,
+                                            kTight * level, projections);
+  const double limit =
+      norm.value > 0.0 ? level / norm.value : std::numeric_limits<double>::infinity();
   // d(Theta) = L(F) - <F, Theta> - (Fenchel gap): for F in the model's range <F, Theta> is a sum
   // over blocks, so the gap is a sum of non-negative terms and keeps its relative accuracy as it
   // closes.

@@ -26,11 +26,11 @@ struct Peak {
 // Climbs from the projection of u.
 Peak climb(const ActivationCones& cones, Index block, ConstMatrixRef G, Vector u) {
   Peak peak;
-  std::vector<Index> walls;
+  LastProjection last;
   Vector image(G.cols());
   for (int step = 0; step < kMaxSteps; ++step) {
     const double before = u.norm();
-    cones.project(block, u, &walls);
+    cones.project(block, u, &last);
     const double norm = u.norm();
     if (!(norm > kLeastProjection * before)) break;
     u /= norm;

@@ -18,7 +18,7 @@ constexpr double kSharp = 0.8;      // of level: below, scores may be bounds
 Pricing::Pricing(const Operator& op, const Vector& weights, const Vector& omega, Index n_outputs,
                  int n_threads)
     : op_(op), weights_(weights), omega_(omega), n_outputs_(n_outputs), n_threads_(n_threads) {
-  if (op_.cones() != nullptr) walls_.resize(static_cast<std::size_t>(op_.n_blocks()));
+  if (op_.cones() != nullptr) projections_.resize(static_cast<std::size_t>(op_.n_blocks()));
   reset();
 }
 
@@ -33,7 +33,7 @@ void Pricing::reset() {
   }
 }
 
-// ||G|| bounds the score of a block in a cone. From the largest bound down, bounds give way to
+// Of blocks in cones scores are bounds at first. From the largest bound down, bounds give way to
 // scores. One that is not among the largest may stay a bound too: no solve takes up more at once.
 // With a ridge the conjugates want them all.
 void Pricing::project(const std::vector<Index>& slab, Index first, double level) {
@@ -64,7 +64,7 @@ void Pricing::project(const std::vector<Index>& slab, Index first, double level)
     parallel_for(some, worthwhile_threads(work, n_threads_), [&](Index task, int) {
       const Index j = order[k + task], b = slab[j];
       MatrixMap G(gradients_.data() + starts[j], op_.block_size(b), n_outputs_);
-      scores_[first + j] = op_.restrict(b, G, least * weights_[b], &walls_[b]) / weights_[b];
+      scores_[first + j] = op_.restrict(b, G, least * weights_[b], &projections_[b]) / weights_[b];
     });
     for (Index task = 0; task < some; ++task) {
       const Index j = first + order[k + task];
@@ -106,7 +106,9 @@ double Pricing::price(ConstMatrixRef Theta, double level, Precision precision, C
     for (std::size_t j = 0; j < slab.size(); ++j) {
       const Index length = op_.block_size(slab[j]) * n_outputs_;
       const ConstMatrixMap G(gradients_.data() + start, op_.block_size(slab[j]), n_outputs_);
-      scores_[first + static_cast<Index>(j)] = op_.norm().dual(G) / weights_[slab[j]];
+      const double norm =
+          op_.cones() != nullptr ? projections_[slab[j]].bound(G.col(0)) : op_.norm().dual(G);
+      scores_[first + static_cast<Index>(j)] = norm / weights_[slab[j]];
       start += length;
     }
     if (op_.cones() != nullptr) project(slab, first, level);

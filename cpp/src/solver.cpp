@@ -183,7 +183,7 @@ void Solver::certify_now(Run& run, Control& control) {
   const Matrix& theta = run.best_theta.size() > 0 ? run.best_theta : run.theta;
   run.solution.certificate =
       certify(op_, loss_, weights_, run.solution.alpha, working.blocks, working.coefs,
-              restricted_.free, theta, settings_.n_threads, control);
+              restricted_.free, theta, settings_.n_threads, control, pricing_.projections());
 }
 
 // Bounds from float products are void where those are not enough.

@@ -62,6 +62,39 @@ TEST_CASE("cones of their own rows are those of the same half-spaces in common r
   }
 }
 
+TEST_CASE("what is kept of a projection bounds those of other points, closely those near by") {
+  const Cones c(random_data<double>(60, 6, 5), random_data<double>(6, 8, 6));
+  for (Index block = 0; block < 8; ++block) {
+    CAPTURE(block);
+    LastProjection last;
+    const Vector first = random_matrix(6, 1, 20 + block);
+    CHECK(last.bound(first) == first.norm());
+    Vector a = first;
+    c.cones.project(block, a, &last);
+    CHECK(last.bound(first) == doctest::Approx(a.norm()).epsilon(1e-12));
+    for (const double away : {1e-3, 0.1, 1.0, 100.0}) {
+      const Vector other = first + away * random_matrix(6, 1, 30 + block);
+      Vector projected = other;
+      c.cones.project(block, projected);
+      CHECK(last.bound(other) >= (1.0 - 1e-12) * projected.norm());
+      CHECK(last.bound(other) <= other.norm());
+      CHECK(last.bound(other) <= a.norm() + (other - first).norm());
+    }
+  }
+}
+
+TEST_CASE("of a projection that hardly moves no direction is kept") {
+  const Cones c(random_data<double>(60, 4, 7), random_data<double>(4, 3, 8));
+  for (Index block = 0; block < 3; ++block) {
+    LastProjection last;
+    const Vector gate = c.gates.col(block);
+    Vector a = gate;
+    CHECK(c.cones.project(block, a, &last));
+    CHECK(last.polar.size() == 0);
+    CHECK(last.bound(gate) == gate.norm());
+  }
+}
+
 TEST_CASE("a cone without rows is the whole space, others beside it are not") {
   DataMatrix<double> stacked(1, 2);
   stacked << 1.0, 0.0;

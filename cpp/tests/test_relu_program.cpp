@@ -1,4 +1,5 @@
 // The ReLU program: both signs of each block, in the cones of the patterns.
+#include <limits>
 #include <numeric>
 
 #include "cvxnn/augmented_lagrangian.hpp"
@@ -103,6 +104,12 @@ TEST_CASE("prices and the certificate agree on the dual norm") {
       scores[b] = problem.design.restrict(b, G) / weights[b];
     }
     CHECK(norm == doctest::Approx(scores.maxCoeff()).epsilon(1e-12));
+    const auto from = [&](const Matrix& point, double enough) {
+      return reference_dual_norm(problem.design, weights, point, 2, control,
+                                 std::numeric_limits<double>::infinity(), enough,
+                                 pricing.projections())
+          .value;
+    };
     for (const double alpha : {0.0, 0.5 * norm, 0.99 * norm}) {
       const double price = pricing.price(Theta, alpha, Precision::accurate, control);
       CHECK(price == doctest::Approx(norm).epsilon(1e-12));
@@ -111,6 +118,13 @@ TEST_CASE("prices and the certificate agree on the dual norm") {
       REQUIRE(worst.size() == 1);
       CHECK(scores[worst[0]] == doctest::Approx(norm).epsilon(1e-12));
     }
+    const Matrix near = Theta + 0.01 * random_matrix(50, 1, seed + 10);
+    const double there = reference_dual_norm(problem.design, weights, near, 2, control).value;
+    CHECK(from(Theta, 0.0) == doctest::Approx(norm).epsilon(1e-12));
+    CHECK(from(near, 0.9 * there) == doctest::Approx(there).epsilon(1e-12));
+    const double above = from(near, 1.1 * there);
+    CHECK(above >= (1.0 - 1e-12) * there);
+    CHECK(above <= 1.1 * there);
   }
 }
 

@@ -8,6 +8,16 @@
 
 namespace cvxnn {
 
+// What is kept of a projection for the next one on the same cone, of a point near by.
+struct LastProjection {
+  std::vector<Index> walls;  // rows that it was on
+  Vector polar;              // the unit vector that it went against; empty where it hardly moved
+
+  // Of the norm of the projection of a, from above: polar is in the polar cone, and the norm is the
+  // distance to that (Moreau 1962).
+  double bound(ConstVectorRef a) const;
+};
+
 // One cone for several blocks: that of block b is K_{b mod n_cones}. Owns unit copies, in float64,
 // of the rows that are not zero.
 class ActivationCones {
@@ -28,10 +38,8 @@ class ActivationCones {
 
   // Overwrites a by its projection on the cone of `block`, whose norm is the maximum of <a, w> over
   // w in the cone with ||w|| <= 1. May run concurrently. False where rounding kept it outside.
-  // walls: rows that the projection may be thought to be on, and then those that it is on.
-  // enough: see ConeProjection::resume.
-  bool project(Index block, VectorRef a, std::vector<Index>* walls = nullptr,
-               double enough = 0.0) const;
+  // last: where it begins, and then what is kept of it. enough: see ConeProjection::resume.
+  bool project(Index block, VectorRef a, LastProjection* last = nullptr, double enough = 0.0) const;
 
  private:
   std::vector<DataMatrix<double>> rows_;  // one where they are common, else one a cone

@@ -26,9 +26,13 @@ struct DualNorm {
   Index block = 0;          // of the largest
   double conjugates = 0.0;  // the sum of those of the penalties at A_b^T Theta
 };
+// Where that is at most `enough`, a bound from above may stand for it. projections: of each block
+// in a cone, where its next one begins.
 DualNorm reference_dual_norm(const Operator& op, ConstVectorRef weights, ConstMatrixRef Theta,
                              int n_threads, Control& control,
-                             double alpha = std::numeric_limits<double>::infinity());
+                             double alpha = std::numeric_limits<double>::infinity(),
+                             double enough = 0.0,
+                             std::vector<LastProjection>* projections = nullptr);
 
 // The blocks whose dual norm is at least `least`, and their gradients, restricted, one a column.
 // For blocks of one size and one output.
@@ -51,6 +55,7 @@ double lower_bound(const Loss& loss, const Unpenalised& free, const Matrix& Thet
 // bounds every loss of the library.
 Certificate certify(const Operator& op, const Loss& loss, ConstVectorRef weights, double alpha,
                     const std::vector<Index>& blocks, const Vector& coefs, const Unpenalised& free,
-                    Matrix Theta, int n_threads, Control& control);
+                    Matrix Theta, int n_threads, Control& control,
+                    std::vector<LastProjection>* projections = nullptr);
 
 }  // namespace cvxnn

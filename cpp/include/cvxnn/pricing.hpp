@@ -32,6 +32,11 @@ class Pricing {
   // 3).
   void screen(double scale, double radius, double level);
 
+  // Of each block, for reference_dual_norm(); null without cones.
+  std::vector<LastProjection>* projections() {
+    return projections_.empty() ? nullptr : &projections_;
+  }
+
   const std::vector<Index>& candidates() const { return candidates_; }
   bool candidate(Index block) const { return is_candidate_[block] != 0; }
 
@@ -55,7 +60,7 @@ class Pricing {
   Index n_violators_ = 0;
   Vector bounds_;  // upper bounds of ||diag(omega)^(1/2) A_b||_2, made when first needed
   Vector gradients_;
-  std::vector<std::vector<Index>> walls_;  // of blocks in cones, where projections begin
+  std::vector<LastProjection> projections_;  // of blocks in cones
 };
 
 }  // namespace cvxnn

@@ -75,11 +75,11 @@ class Operator {
 
   // Overwrites G by its projection on what block may be. Returns its dual norm, that is of a
   // gradient: the largest <G, W> over what block may be with norm at most one. May run
-  // concurrently. walls: see ActivationCones::project. Norms that are at most `enough` may be
+  // concurrently. last: see ActivationCones::project. Norms that are at most `enough` may be
   // bounds from above.
   double restrict(Index block, MatrixRef G, double enough = 0.0,
-                  std::vector<Index>* walls = nullptr) const {
-    if (cones() != nullptr) cones()->project(block, G.col(0), walls, enough);
+                  LastProjection* last = nullptr) const {
+    if (cones() != nullptr) cones()->project(block, G.col(0), last, enough);
     return norm().dual(G);
   }
 
