@@ -155,38 +155,23 @@ void AugmentedLagrangian::keep_better() {
   }
 }
 
-// With w the unit vector along the projection v of a block, the prox has the derivative
-// Q (a^2 I + (1 - a^2) w w^T) Q^T, a^2 = 1 - 1 / ||v||, Q a basis of the span of v's face. Its
-// root: Q (a I + (1 - a) w w^T). A ridge divides it by the root of 1 + sigma ridge.
+// A ridge divides the derivative of the prox by 1 + sigma ridge.
 void AugmentedLagrangian::set_faces(const WorkingSet& working) {
-  std::vector<Index> active;
   face_blocks_.clear();
+  faces_.clear();
   for (Index j = 0; j < working.size(); ++j) {
     if (!(now_.norms[j] > 0.0)) continue;
-    active.push_back(j);
     face_blocks_.push_back(working.blocks[j]);
+    faces_.push_back({&cone_[j]->projection, working.entries(now_.u, j).normalized(),
+                      std::sqrt(1.0 - 1.0 / now_.norms[j]),
+                      inverses_[working.starts[j]] / std::sqrt(1.0 + sigma_ * ridges_[j])});
   }
-  face_roots_.resize(active.size());
-  double work = 0.0;
-  for (const Index j : active) work += std::pow(static_cast<double>(working.rows(j)), 3);
-  const int n_threads = worthwhile_threads(work, n_threads_);
-  parallel_for(static_cast<Index>(active.size()), n_threads, [&](Index k, int) {
-    const Index j = active[k];
-    Matrix& root = face_roots_[k];
-    root = cone_[j]->projection.face();
-    const double a = std::sqrt(1.0 - 1.0 / now_.norms[j]);
-    const Vector unit = working.entries(now_.u, j).normalized();
-    const Vector along = root.transpose() * unit;
-    root *= a;
-    root.noalias() += (1.0 - a) * unit * along.transpose();
-    root *= inverses_[working.starts[j]] / std::sqrt(1.0 + sigma_ * ridges_[j]);
-  });
 }
 
 // Newton's.
 Vector AugmentedLagrangian::direction(const WorkingSet& working, Control& control) {
   set_faces(working);
-  return system_.solve(face_blocks_, face_roots_, root_, free_, sigma_, -now_.gradient, control);
+  return system_.solve(face_blocks_, faces_, root_, free_, sigma_, -now_.gradient, control);
 }
 
 // False where no step decreases psi. Its slope along the step tells where kinks, which Newton's

@@ -106,7 +106,7 @@ Matrix ConeProjection::face() const {
   const Index d = basis_.rows(), k = static_cast<Index>(passive_.size());
   Matrix columns = Matrix::Identity(d, d).rightCols(d - k);
   if (k > 0) {
-    columns.applyOnTheLeft(Eigen::HouseholderQR<Matrix>(basis_.leftCols(k)).householderQ());
+    columns.applyOnTheLeft(Eigen::HouseholderQR<Matrix>(across()).householderQ());
   }
   return columns;
 }

@@ -91,9 +91,8 @@ class AugmentedLagrangian {
   double target_, settled_;  // gaps that are small enough, one of them of the decrease
   std::unordered_map<Index, std::unique_ptr<Cone>> cones_;  // of blocks of the working set
   std::vector<Cone*> cone_;                                 // in its order
-  // Of the blocks that are not zero: a square root of the derivative of the prox, over levels.
-  std::vector<Index> face_blocks_;
-  std::vector<Matrix> face_roots_;
+  std::vector<Index> face_blocks_;                          // that are not zero
+  std::vector<Face> faces_;
 };
 
 }  // namespace cvxnn

@@ -29,8 +29,11 @@ class ConeProjection {
   const std::vector<Index>& passive() const { return passive_; }
   const std::vector<double>& multipliers() const { return rho_; }
 
-  // Orthonormal columns that span what is orthogonal to the passive rows: the projection moves in
-  // their span, along the face that it is on.
+  // The projection moves along the face that it is on: orthogonally to the passive rows, which
+  // these orthonormal columns span.
+  auto across() const { return basis_.leftCols(static_cast<Index>(passive_.size())); }
+
+  // Orthonormal columns that span what is orthogonal to those.
   Matrix face() const;
 
  private:
