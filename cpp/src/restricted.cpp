@@ -20,6 +20,7 @@ constexpr Index kLossSteps = 5;            // of Newton after one of a model
 constexpr double kShortLossStep = 0.5;
 constexpr double kRounding = 1e-12;
 constexpr double kLeastModelShare = 1e-4;
+constexpr double kTight = 0.9;  // of the penalty's level: what dual norms below are does not matter
 constexpr double kModelShare = 0.1;  // of the target that a Newton step's model is solved to
 }  // namespace
 
@@ -129,7 +130,9 @@ double RestrictedProblem::restricted_gap(const Loss& loss, Control& control) {
   double limit = std::numeric_limits<double>::infinity(), conjugates = 0.0;
   for (Index j = 0; j < working.size(); ++j) {
     const BlockPenalty& penalty = working.penalties[j];
-    const double norm = op_.restrict(working.blocks[j], working.block(gradients_, j));
+    const Index b = working.blocks[j];
+    LastProjection* last = op_.cones() != nullptr ? &projections_[b] : nullptr;
+    const double norm = op_.restrict(b, working.block(gradients_, j), kTight * penalty.level, last);
     if (norm > 0.0) limit = std::min(limit, penalty.level / norm);
     conjugates += penalty.conjugate(norm);
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <unordered_map>
 
 #include "cvxnn/augmented_lagrangian.hpp"
 #include "cvxnn/bcd.hpp"
@@ -111,6 +112,7 @@ class RestrictedProblem {
   Matrix theta_, cone_theta_;
   Matrix F0_, free0_;  // where a Newton step began
   Vector coefs0_, gradients_;
+  std::unordered_map<Index, LastProjection> projections_;  // of gradients, on the cones of blocks
   Index n_epochs_ = 0;
 };
 
