@@ -10,7 +10,18 @@
 namespace cvxnn {
 namespace {
 constexpr Index kReferenceRows = 256;
+static_assert(kReferenceRows % kWordBits == 0, "slabs of rows begin at a word");
+
+// Of the residuals r of samples i0, i0 + 1, ... those on which pattern p is active; else zero.
+void masked_column(const PatternView& patterns, Index p, Index i0, ConstVectorRef r,
+                   VectorRef out) {
+  for (Index i = 0; i < r.size(); i += kWordBits) {
+    const Word bits = patterns.word((i0 + i) / kWordBits, p);
+    const Index here = std::min(kWordBits, r.size() - i);
+    for (Index j = 0; j < here; ++j) out[i + j] = ((bits >> j) & 1U) != 0 ? r[i + j] : 0.0;
+  }
 }
+}  // namespace
 
 template <class T>
 struct MaskedDesign<T>::Scratch {
@@ -184,10 +195,8 @@ void MaskedDesign<T>::reference_gradients(Index first, Index count, ConstMatrixR
     rows.topRows(used) = x_.middleRows(i0, used).template cast<double>();
     for (Index p = 0; p < count; ++p) {
       for (Index k = 0; k < n_outputs; ++k) {
-        auto column = masked.col(p * n_outputs + k);
-        for (Index i = 0; i < used; ++i) {
-          column[i] = patterns_.bit(i0 + i, first + p) ? R(i0 + i, k) : 0.0;
-        }
+        masked_column(patterns_, first + p, i0, R.col(k).segment(i0, used),
+                      masked.col(p * n_outputs + k).head(used));
       }
     }
     G.noalias() += rows.topRows(used).transpose() * masked.topRows(used);
