@@ -25,9 +25,11 @@ def contenders(n_jobs):
     ).set_params(use_legacy_attributes=False)
     path = {"n_alphas": 100, "eps": 1e-3, "n_jobs": n_jobs}
     cancer, diabetes = (load(return_X_y=True) for load in (load_breast_cancer, load_diabetes))
-    yield "breast_cancer", cancer, cvxnn.ReLUClassifierCV(**path)
+    for activation in ("relu", "gated_relu"):
+        yield "breast_cancer", cancer, cvxnn.ReLUClassifierCV(activation=activation, **path)
     yield "breast_cancer", cancer, make_pipeline(StandardScaler(), logistic)
-    yield "diabetes", diabetes, cvxnn.ReLURegressorCV(**path)
+    for activation in ("relu", "gated_relu"):
+        yield "diabetes", diabetes, cvxnn.ReLURegressorCV(activation=activation, **path)
     yield "diabetes", diabetes, make_pipeline(StandardScaler(), LassoCV(n_jobs=n_jobs))
 
 
@@ -46,8 +48,10 @@ def main():
         scores = cross_val_score(model, X, y, cv=args.outer)
         nested = time.perf_counter() - start
         last = model.steps[-1][1] if hasattr(model, "steps") else model
+        activation = getattr(last, "activation", None)
+        label = type(last).__name__ + (f", {activation}" if activation else "")
         print(
-            f"| {name} | {type(last).__name__} | {once:.2f} | {nested:.2f} | "
+            f"| {name} | {label} | {once:.2f} | {nested:.2f} | "
             f"{scores.mean():.3f} +- {scores.std():.3f} |",
             flush=True,
         )

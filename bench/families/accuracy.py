@@ -83,7 +83,14 @@ SCORES = {
         convolution,
     ),
     "batch norm": Score(
-        partial(cvxnn.ReLUClassifier, batch_norm=True, bn_rank=20, n_patterns=200, loss="softmax"),
+        partial(
+            cvxnn.ReLUClassifier,
+            activation="gated_relu",
+            batch_norm=True,
+            bn_rank=20,
+            n_patterns=200,
+            loss="softmax",
+        ),
         0.002,
         flat,
         normalised,

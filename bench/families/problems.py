@@ -61,16 +61,16 @@ def gated(
 _dense, _conv = cvxnn.ReLUClassifier, cvxnn.ConvReLUClassifier
 _dense_gates = cvxnn.sample_sparse_gates(64, 500, order=2, bias=True, random_state=0)
 _patch_gates = cvxnn.sample_gates(3 * 3 + 1, 50, random_state=0)
-_relu = partial(_dense, activation="relu")
+_gated, _relu = (partial(_dense, activation=kind) for kind in ("gated_relu", "relu"))
 _linear = partial(_conv, activation="linear", pooling=None)
-_norm = partial(_dense, batch_norm=True)
+_norm = partial(_gated, batch_norm=True)
 _attention = partial(cvxnn.ConvexSelfAttention, loss="logistic", n_patterns=3)
 _mixer = partial(cvxnn.ConvexMLPMixer, loss="logistic", n_patterns=3)
 _fno = partial(cvxnn.ConvexFNO, loss="logistic")
 _conv_relu = partial(_conv, activation="relu", n_patterns=20)
 
 FAMILIES = {
-    "dense": gated("dense, gated", _dense, _dense_gates, flat, Dense),
+    "dense": gated("dense, gated", _gated, _dense_gates, flat, Dense),
     "dense-relu": Family("dense, ReLU, 50 patterns", partial(_relu, n_patterns=50), flat, Dense),
     "dense-adaptive": Family(
         "dense, ReLU, all patterns", partial(_relu, patterns="adaptive"), flat, Dense, alpha=0.1

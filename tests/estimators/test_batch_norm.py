@@ -18,7 +18,7 @@ def test_program_is_that_of_whitened_data(regression):
     model = cvxnn.ReLURegressor(0.05, batch_norm=True, patterns="exact", tol=1e-9).fit(X, y)
     white = PCA(whiten=True).fit_transform(X) * np.sqrt(40 / 39)  # of biased variance
     target = (y - y.mean()) / y.std()
-    options = {"alpha": 0.05, "fit_intercept": True, "tol": 1e-9}
+    options = {"alpha": 0.05, "activation": "relu", "fit_intercept": True, "tol": 1e-9}
     result = cvxnn.solve(np.column_stack([white, np.ones(40)]), target, "exact", **options)
     assert model.objective_ == pytest.approx(result.primal, rel=1e-8)
     assert model.n_patterns_ == result.patterns.n_patterns
@@ -179,7 +179,13 @@ def test_data_that_cannot_be_normalised(regression):
     assert not cvxnn.ReLURegressor(**SMALL).__sklearn_tags__().input_tags.sparse
 
 
-AFTER = {"batch_norm": "after", "n_patterns": 25, "n_threads": 1, "tol": 1e-9}
+AFTER = {
+    "activation": "gated_relu",
+    "batch_norm": "after",
+    "n_patterns": 25,
+    "n_threads": 1,
+    "tol": 1e-9,
+}
 
 
 class TestAfterTheActivation:
@@ -289,7 +295,9 @@ class TestAfterTheActivation:
 
     def test_neurons_that_are_always_active(self, regression):
         X, _ = regression
-        model = cvxnn.ReLURegressor(0.05, **AFTER, activation="relu").fit(X, X @ np.arange(10.0))
+        model = cvxnn.ReLURegressor(0.05, **{**AFTER, "activation": "relu"}).fit(
+            X, X @ np.arange(10.0)
+        )
         layers = model.batch_norm_.layers
         always = (X @ layers.coefs_[0] + layers.intercepts_[0] >= -1e-9).all(axis=0)
         assert always.all()  # of a linear function nothing else is left

@@ -285,7 +285,7 @@ def test_blank_images_need_a_bias():
 
 def test_kernel_of_one_position_is_a_dense_network():
     dense = cvxnn.ReLURegressor(0.01, gates=cvxnn.sample_gates(9, 50, random_state=1), **EXACT)
-    dense.set_params(tol=1e-9).fit(SIGNALS[:, 0], STEPS)
+    dense.set_params(activation="gated_relu", tol=1e-9).fit(SIGNALS[:, 0], STEPS)
     model = ConvReLURegressor(
         0.01, kernel_size=9, gates=cvxnn.sample_gates(9, 50, random_state=1), tol=1e-9, **EXACT
     ).fit(SIGNALS, STEPS)

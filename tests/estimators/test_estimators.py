@@ -55,12 +55,16 @@ def test_flags_are_true_or_false(name, value):
 
 def test_network_works_on_raw_inputs(cancer, tmp_path):
     X, X_test, y, _ = cancer
-    model = cvxnn.ReLUClassifier().fit(X, y)
-    model.network_.save(tmp_path / "net.npz")
-    loaded = cvxnn.Network.load(tmp_path / "net.npz")
-    np.testing.assert_array_equal(loaded.predict(X_test), model.decision_function(X_test))
-    assert model.coefs_[0].shape == (X.shape[1], model.network_.width)
-    assert model.gates_.shape == model.coefs_[0].shape
+    for activation in ("relu", "gated_relu"):
+        model = cvxnn.ReLUClassifier(activation=activation).fit(X, y)
+        model.network_.save(tmp_path / "net.npz")
+        loaded = cvxnn.Network.load(tmp_path / "net.npz")
+        np.testing.assert_array_equal(loaded.predict(X_test), model.decision_function(X_test))
+        assert model.coefs_[0].shape == (X.shape[1], model.network_.width)
+        if activation == "relu":
+            assert model.gates_ is None
+        else:
+            assert model.gates_.shape == model.coefs_[0].shape
 
 
 def test_many_classes_are_one_against_the_rest():

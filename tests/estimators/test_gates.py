@@ -10,6 +10,7 @@ from sklearn.model_selection import GridSearchCV
 import cvxnn
 
 FEW = {"n_patterns": 40, "random_state": 7}
+GATED = {"activation": "gated_relu"}
 
 
 def gaussian(X, n_patterns, rng):
@@ -26,8 +27,8 @@ def test_named_samplers_are_the_functions(regression):
     X, y = regression
     n_features = X.shape[1]
     sparse = cvxnn.sample_sparse_gates(n_features, 40, bias=True, random_state=7)
-    named = cvxnn.ReLURegressor(gates="feature_sparse", **FEW).fit(X, y)
-    given = cvxnn.ReLURegressor(gates=sparse).fit(X, y)
+    named = cvxnn.ReLURegressor(gates="feature_sparse", **GATED, **FEW).fit(X, y)
+    given = cvxnn.ReLURegressor(gates=sparse, **GATED).fit(X, y)
     np.testing.assert_array_equal(named.predict(X), given.predict(X))
     assert named.network_.width > 0
     assert ((named.gates_ != 0).sum(axis=0) <= 2).all()
@@ -40,10 +41,10 @@ def test_named_samplers_are_the_functions(regression):
 
 def test_quantile_gates_pass_through_the_data(regression):
     X, y = regression
-    model = cvxnn.ReLURegressor(gates="quantile", alpha=0.01, **FEW).fit(X, y)
+    model = cvxnn.ReLURegressor(gates="quantile", alpha=0.01, **GATED, **FEW).fit(X, y)
     gates = cvxnn.sample_quantile_gates(standardised(X)[:, :-1], 40, random_state=7)
     # Thresholds lie midway between neighbours: another order of summation changes no pattern.
-    given = cvxnn.ReLURegressor(gates=gates, alpha=0.01).fit(X, y)
+    given = cvxnn.ReLURegressor(gates=gates, alpha=0.01, **GATED).fit(X, y)
     assert model.objective_ == pytest.approx(given.objective_, rel=1e-3)
     active = (X @ model.gates_ + model.network_.gate_intercepts_ > 0).sum(axis=0)
     assert model.network_.width > 0
@@ -68,11 +69,11 @@ def test_function_that_draws_as_the_gaussian_sampler(classification, make):
 @pytest.mark.parametrize(
     ("options", "sampler"),
     [
-        ({}, "feature_sparse"),
-        ({"fit_intercept": False}, "feature_sparse"),
-        ({"batch_norm": "after"}, "gaussian"),
-        ({"batch_norm": "before"}, "gaussian"),
-        ({"activation": "relu"}, "gaussian"),
+        ({}, "gaussian"),
+        (GATED, "feature_sparse"),
+        ({**GATED, "fit_intercept": False}, "feature_sparse"),
+        ({**GATED, "batch_norm": "after"}, "gaussian"),
+        ({**GATED, "batch_norm": "before"}, "gaussian"),
     ],
 )
 def test_default_gates(regression, options, sampler):

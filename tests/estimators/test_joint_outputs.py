@@ -8,6 +8,7 @@ from sklearn.datasets import make_blobs
 import cvxnn
 
 FAST = {"n_patterns": 30, "alpha": 0.01}
+GATED = {**FAST, "activation": "gated_relu"}
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +20,7 @@ def blobs():
 def test_softmax(blobs, penalty):
     X, y = blobs
     names = np.array(["a", "b", "c", "d"])[y]
-    model = cvxnn.ReLUClassifier(loss="softmax", penalty=penalty, **FAST).fit(X, names)
+    model = cvxnn.ReLUClassifier(loss="softmax", penalty=penalty, **GATED).fit(X, names)
     assert model.status_ == "optimal"
     assert model.n_outputs_ == 4
     assert model.score(X, names) > 0.85
@@ -58,7 +59,7 @@ def test_targets_at_once(penalty):
     rng = np.random.default_rng(0)
     X = rng.standard_normal((80, 3))
     Y = np.column_stack([np.abs(X[:, 0]), 10.0 + 5.0 * np.abs(X[:, 0]), X[:, 1]])
-    model = cvxnn.ReLURegressor(penalty=penalty, **FAST).fit(X, Y)
+    model = cvxnn.ReLURegressor(penalty=penalty, **GATED).fit(X, Y)
     assert model.status_ == "optimal"
     assert model.predict(X).shape == (80, 3)
     assert model.score(X, Y) > 0.8
@@ -69,8 +70,8 @@ def test_columns_are_networks_of_their_own():
     rng = np.random.default_rng(0)
     X = rng.standard_normal((60, 3))
     Y = np.column_stack([np.abs(X[:, 0]), np.abs(X[:, 1])])
-    alone = cvxnn.ReLURegressor(tol=1e-8, **FAST).fit(X, Y)
-    together = cvxnn.ReLURegressor(penalty="columns", tol=1e-8, **FAST).fit(X, Y)
+    alone = cvxnn.ReLURegressor(tol=1e-8, **GATED).fit(X, Y)
+    together = cvxnn.ReLURegressor(penalty="columns", tol=1e-8, **GATED).fit(X, Y)
     assert together.objective_ == pytest.approx(alone.objective_, rel=1e-7)
     np.testing.assert_allclose(together.predict(X), alone.predict(X), atol=1e-4)
 
@@ -99,7 +100,7 @@ def test_sparse_penalties_select_features(penalty):
     rng = np.random.default_rng(5)
     X = rng.standard_normal((150, 6))
     y = np.abs(X[:, 0]) + 0.5 * X[:, 2]
-    options = {"penalty": penalty, "l1_ratio": 0.9, "n_patterns": 60}
+    options = {"penalty": penalty, "l1_ratio": 0.9, "activation": "gated_relu", "n_patterns": 60}
     model = cvxnn.ReLURegressor(alpha=0.1, **options).fit(X, y)
     assert model.status_ == "optimal"
     used = np.flatnonzero(model.coefs_[0].any(axis=1))
@@ -122,7 +123,7 @@ def test_the_elastic_penalty_reaches_every_estimator():
     model = cvxnn.ReLURegressor(alpha=0.1, **options).fit(X, y)
     assert model.status_ == "optimal"
     less = clone(model).set_params(l2_ratio=0.1).fit(X, y)
-    assert len(less.gates_.T) < len(model.gates_.T)  # of the neurons
+    assert less.network_.width < model.network_.width
     chosen = cvxnn.ReLURegressorCV(n_alphas=4, eps=0.1, cv=3, **options).fit(X, y)
     assert chosen.get_params()["l2_ratio"] == 0.8
     assert chosen.score(X, y) > 0.5
@@ -157,14 +158,20 @@ def test_cross_validation(blobs):
     ("model", "message"),
     [
         (cvxnn.ReLUClassifier(penalty="l1"), "^penalty must be one of"),
-        (cvxnn.ReLUClassifier(penalty="group", activation="relu"), "^penalty .*'nuclear'"),
+        (
+            cvxnn.ReLUClassifier(penalty="group", activation="relu"),
+            "^penalty=.* needs activation='gated_relu'.*'nuclear'",
+        ),
         (cvxnn.ReLURegressor(loss="softmax"), "^loss must be one of"),
-        (cvxnn.ReLUClassifier(penalty="feature", activation="relu"), "^penalty .*'nuclear'"),
+        (
+            cvxnn.ReLUClassifier(penalty="feature", activation="relu"),
+            "^penalty=.* needs activation='gated_relu'.*'nuclear'",
+        ),
         (cvxnn.ReLUClassifier(l1_ratio=1.0), r"^l1_ratio must be in \[0, 1\), got 1"),
         (cvxnn.ReLUClassifier(l2_ratio=1.0), r"^l2_ratio must be in \[0, 1\), got 1"),
         (
             cvxnn.ReLUClassifier(penalty="elastic", activation="relu", loss="softmax"),
-            "^penalty .*'nuclear'",
+            "^penalty=.* needs activation='gated_relu'.*'nuclear'",
         ),
         (
             cvxnn.ReLUClassifier(penalty="elastic", activation="relu", patterns="adaptive"),

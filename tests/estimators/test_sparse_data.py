@@ -12,7 +12,7 @@ from sklearn.preprocessing import MaxAbsScaler, StandardScaler
 import cvxnn
 from cvxnn.estimators._columns import Standardizer, canonical_rows
 
-SMALL = {"n_patterns": 60, "n_threads": 1, "tol": 1e-8}
+SMALL = {"activation": "gated_relu", "n_patterns": 60, "n_threads": 1, "tol": 1e-8}
 
 
 @pytest.fixture(scope="module")
@@ -146,21 +146,49 @@ def test_standardizer_of_sparse_data(data, dtype):
 def test_tags_follow_what_is_possible():
     for options, sparse in (
         ({}, True),
-        ({"activation": "relu"}, False),
-        ({"patterns": "exact"}, False),
-        ({"patterns": "adaptive", "activation": "relu"}, False),
+        ({"activation": "gated_relu"}, True),
+        ({"activation": "gated_relu", "patterns": "exact"}, False),
+        ({"patterns": "exact"}, True),
+        ({"patterns": "adaptive"}, True),
+        ({"batch_norm": True}, False),
     ):
         for kind in (cvxnn.ReLURegressor, cvxnn.ReLUClassifierCV):
             assert kind(**options).__sklearn_tags__().input_tags.sparse is sparse
 
 
-@pytest.mark.parametrize("options", [{"activation": "relu"}, {"patterns": "exact"}])
-def test_what_needs_dense_data_says_so(data, options):
+def test_what_needs_dense_data_says_so(data):
     X, y = data
-    why = "for activation='relu'" if "activation" in options else "for patterns='exact'"
-    model = cvxnn.ReLURegressor(**options)
-    with pytest.raises(TypeError, match=rf"^X must be dense {why}, got a sparse matrix: pass X"):
+    model = cvxnn.ReLURegressor(activation="gated_relu", patterns="exact")
+    why = "^X must be dense for patterns='exact', got a sparse matrix: pass X"
+    with pytest.raises(TypeError, match=why):
         model.fit(sp.csr_array(X), y)
+
+
+@pytest.mark.parametrize("options", [{}, {"patterns": "exact"}, {"patterns": "adaptive"}])
+def test_relu_networks_are_fitted_to_dense_copies(data, options):
+    X, y = data
+    X = X[:40, :3]
+    model = cvxnn.ReLURegressor(**options, tol=1e-8, fit_intercept=False).fit(
+        sp.csc_array(X), y[:40]
+    )
+    expected = clone(model).fit(X, y[:40])
+    assert model.network_.activation == "relu"
+    assert model.objective_ == pytest.approx(expected.objective_, rel=1e-6)
+    np.testing.assert_allclose(model.predict(sp.csr_array(X)), model.predict(X), atol=1e-12)
+    # Columns are scaled and not centred, as for gated networks.
+    labels = y[:40] > 0
+    with_bias = cvxnn.ReLUClassifier(tol=1e-8, n_patterns=60).fit(sp.csr_array(X), labels)
+    scaled = StandardScaler(with_mean=False).fit_transform(X)
+    as_they_are = clone(with_bias).set_params(standardize=False).fit(scaled, labels)
+    assert with_bias.objective_ == pytest.approx(as_they_are.objective_, rel=1e-6)
+
+
+def test_what_is_too_large_to_be_made_dense_is_refused():
+    wide = sp.random_array((100, 500_001), density=1e-6, format="csr", rng=0)
+    with pytest.raises(
+        ValueError, match=r"^activation='relu' makes a sparse X dense.*\(100, 500001\)"
+    ):
+        cvxnn.ReLURegressor().fit(wide, np.arange(100.0))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

@@ -200,6 +200,7 @@ def test_truncation_on_digits(row):
     largest = cvxnn.alpha_max(seen, Y[train], patterns, penalty="nuclear")
     model = cvxnn.ReLURegressor(
         0.1 * largest,
+        activation="gated_relu",
         penalty="nuclear",
         gates=gates,
         batch_norm=True,

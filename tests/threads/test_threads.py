@@ -94,7 +94,7 @@ class TestDeterminism:
 
         def fit(k):
             model = models[k % 2](0.05, n_patterns=30, n_threads=1 + k % 3).fit(X[k], y[k])
-            return [*model.coefs_, *model.gates_, model.predict(X[k]), [model.dual_gap_]]
+            return [*model.coefs_, *model.intercepts_, model.predict(X[k]), [model.dual_gap_]]
 
         serial = [fit(k) for k in range(12)]
         with ThreadPoolExecutor(12) as pool:

@@ -108,8 +108,12 @@ def test_penalties_reach_the_estimator_and_are_not_certified(table, data, tmp_pa
     status, _, message = run("certify", model, table, "--target", "t")
     assert status == 2
     assert "was fitted with the penalty 'elastic', and a certificate is for weight decay" in message
-    status, out, _ = run(*base, "--penalty", "sparse_group", "--l1-ratio", 0.5)
-    expected = cvxnn.ReLURegressor(penalty="sparse_group", l1_ratio=0.5).fit(*data)
+    status, out, _ = run(
+        *base, "--activation", "gated_relu", "--penalty", "sparse_group", "--l1-ratio", 0.5
+    )
+    expected = cvxnn.ReLURegressor(
+        activation="gated_relu", penalty="sparse_group", l1_ratio=0.5
+    ).fit(*data)
     assert json.loads(out)["objective"] == expected.objective_
     status, _, message = run(*base, "--penalty", "none")
     assert status == 2

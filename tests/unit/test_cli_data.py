@@ -169,7 +169,7 @@ def test_files_that_are_none(tmp_path, fit):
         (["--alpha-ratio", "2"], "--alpha-ratio must be below 1"),
         (["--tol", "0"], "tol must be positive"),
         (["--loss", "logistic"], "loss must be one of"),
-        (["--patterns", "adaptive"], "needs activation='relu'"),
+        (["--activation", "gated_relu", "--patterns", "adaptive"], "needs activation='relu'"),
         (["--threads", "0"], "n_threads"),
         (["--time-limit", "0"], "time_limit"),
     ],
@@ -196,7 +196,7 @@ def test_more_than_memory_holds(tmp_path, fit, monkeypatch):
     def sample(*_, **__):
         raise MemoryError("Unable to allocate 3 TiB")
 
-    monkeypatch.setattr("cvxnn.estimators._base.sample_sparse_gates", sample)
+    monkeypatch.setattr("cvxnn.estimators._base.sample_gates", sample)
     (tmp_path / "d.csv").write_text(TEXT)
     assert "Unable to allocate" in refused(fit, tmp_path / "d.csv", "--target", "t")
 

@@ -179,7 +179,7 @@ def test_estimators_train_relu_networks(patterns):
 def test_estimators_refuse_what_does_not_go_together():
     X, y, _ = problem()
     with pytest.raises(ValueError, match="needs activation='relu'"):
-        cvxnn.ReLURegressor(patterns="adaptive").fit(X, y)
+        cvxnn.ReLURegressor(activation="gated_relu", patterns="adaptive").fit(X, y)
     with pytest.raises(ValueError, match="gates belong to patterns='sample'"):
         cvxnn.ReLURegressor(patterns="exact", gates=np.ones((5, 2))).fit(X, y)
     with pytest.raises(ValueError, match="patterns must be one of"):

@@ -52,6 +52,7 @@ _SAMPLERS = ("feature_sparse", "gaussian", "quantile", "convolutional")
 _PLACEMENTS = ("before", "after")  # of batch normalisation; True is the first
 _ORDER = 2  # of gates="feature_sparse"
 _PATCH = 3  # height and width, of gates="convolutional"
+_MOST_DENSE = 50_000_000  # entries of a sparse X, zeros too, that is made dense
 _STARTS = 100  # of a round of patterns="adaptive"
 
 _DATA_OPTIONS: dict[str, Any] = {
@@ -59,6 +60,16 @@ _DATA_OPTIONS: dict[str, Any] = {
     "order": "C",
     "accept_sparse": "csr",
 }
+
+
+def _check_dense_size(X: Samples) -> None:
+    """Refuse what is too large to be made dense."""
+    if is_sparse(X) and math.prod(X.shape) > _MOST_DENSE:
+        raise ValueError(
+            "activation='relu' makes a sparse X dense, which must have at most "
+            f"{_MOST_DENSE:,} entries then, zeros too, got shape {X.shape}: take fewer columns, or "
+            "activation='gated_relu', which keeps it sparse"
+        )
 
 
 class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CertifiedEstimator):
@@ -131,8 +142,19 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Certified
         if self.penalty == "elastic" and self.patterns == "adaptive":
             raise ValueError("penalty='elastic' needs patterns='sample' or 'exact', got 'adaptive'")
         if self._joint and self.activation == "relu":
-            check_choice(self._penalty, "penalty (for activation='relu')", ("nuclear",))
+            self._check_joint_penalty()
         self._pattern_counts()
+
+    def _check_joint_penalty(self) -> None:
+        if self._penalty != "nuclear":
+            raise ValueError(
+                f"penalty={self.penalty!r} needs activation='gated_relu'; for 'relu' it must be "
+                + (
+                    "None or 'nuclear'"
+                    if self.loss == "softmax"
+                    else "None, 'nuclear' or 'elastic'"
+                )
+            )
 
     def _check_batch_norm(self) -> None:
         if not isinstance(self.batch_norm, (bool, np.bool_)):
@@ -195,8 +217,8 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Certified
         with named("y"):
             check_consistent_length(data, values)
         if self.activation == "relu":
-            refuse_sparse(data, "X", " for activation='relu'")
-        if self.patterns == "exact":
+            _check_dense_size(data)
+        elif self.patterns == "exact":
             refuse_sparse(data, "X", " for patterns='exact'")
         if self._placement is not None:
             refuse_sparse(data, "X", f" for batch_norm={self.batch_norm!r}")
@@ -277,7 +299,9 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Certified
         """Return the programs of checked data, over the first `n_patterns` gates or all."""
         X, targets, weight, target_map = self._encode(X, y, weight)
         input_map = self._input_map(X, weight)
-        data = input_map.transform(X, constant_column=self._hidden_bias)
+        data: Samples = input_map.transform(X, constant_column=self._hidden_bias)
+        if self.activation == "relu" and is_sparse(data):
+            data = data.toarray()  # projections on cones mix all features
         adaptive = self.patterns == "adaptive"
         patterns = None if adaptive else self._make_patterns(data, random_state, n_patterns)
         parts = [targets] if self._joint else targets.T
@@ -373,6 +397,6 @@ class ReLUEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Certified
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        over_sample = self.activation == "gated_relu" and self.patterns == "sample"
-        tags.input_tags.sparse = over_sample and self._placement is None
+        by_rows = self.activation == "relu" or self.patterns == "sample"
+        tags.input_tags.sparse = by_rows and self._placement is None
         return tags

@@ -26,7 +26,7 @@ class ReLURegressorCV(CrossValidatedRegressor, ReLURegressor):
     ----------
     n_alphas : int, default=30
         Number of alphas.
-    eps : float, default=5e-3
+    eps : float, default=1e-3
         Ratio of the smallest alpha to the largest. Small alphas take most of the time; where
         ``best_index_`` is the last, a smaller ratio may do better.
     alphas : array-like or None, default=None
@@ -105,13 +105,13 @@ class ReLURegressorCV(CrossValidatedRegressor, ReLURegressor):
         self,
         *,
         n_alphas: int = 30,
-        eps: float = 5e-3,
+        eps: float = 1e-3,
         alphas: ArrayLike | None = None,
         cv: Splitter = None,
         scoring: Scoring = None,
         selection: str = "best",
         n_jobs: int | None = None,
-        activation: str = "gated_relu",
+        activation: str = "relu",
         loss: str | Huber = "squared",
         penalty: str | None = None,
         l1_ratio: float = L1_RATIO,
