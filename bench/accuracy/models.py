@@ -42,6 +42,10 @@ def relu_cv(is_classification: bool, seed: int):
     return own(random_state=seed)
 
 
+def gated_cv(is_classification: bool, seed: int):
+    return relu_cv(is_classification, seed).set_params(activation="gated_relu")
+
+
 def mlp(is_classification: bool, seed: int):
     kind = MLPClassifier if is_classification else MLPRegressor
     grid = {"alpha": [1e-4, 1e-2, 1.0], "learning_rate_init": [1e-3, 1e-2]}
@@ -81,6 +85,7 @@ def linear(is_classification: bool, seed: int):  # noqa: ARG001
 
 MODELS: dict[str, Callable] = {
     "cvxnn": relu_cv,
+    "gated": gated_cv,
     "MLP": mlp,
     "pyscnn": pyscnn,
     "forest": forest,
@@ -95,7 +100,7 @@ def reseeded(model, seed: int):
     if isinstance(model, (cvxnn.ReLUClassifierCV, cvxnn.ReLURegressorCV)):
         is_classification = isinstance(model, cvxnn.ReLUClassifierCV)
         kind = cvxnn.ReLUClassifier if is_classification else cvxnn.ReLURegressor
-        return kind(model.alpha_, random_state=seed)
+        return kind(model.alpha_, activation=model.activation, random_state=seed)
     if hasattr(model, "n_strengths_"):  # of pyscnn's path
         return type(model)(model.n_strengths_, random_state=seed)
     best = clone(getattr(model, "best_estimator_", model))

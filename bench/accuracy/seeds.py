@@ -44,4 +44,5 @@ def adaptive_spreads(data: DataSet, fold: tuple, seeds: Iterable[int]) -> list[d
 def _alpha_max(X: np.ndarray, y: np.ndarray, is_classification: bool) -> float:
     """Return where the path of a gated network over sampled patterns starts."""
     kind = cvxnn.ReLUClassifierCV if is_classification else cvxnn.ReLURegressorCV
-    return float(kind(n_alphas=2, eps=0.5, cv=2, n_threads=1).fit(X, y).alphas_[0])
+    model = kind(n_alphas=2, eps=0.5, cv=2, activation="gated_relu", n_threads=1)
+    return float(model.fit(X, y).alphas_[0])

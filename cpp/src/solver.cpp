@@ -340,7 +340,7 @@ void Solver::collect(Solution& solution) const {
 void Solver::extrapolate(double alpha) {
   WorkingSet& working = restricted_.working;
   Point last{last_alpha_, working.blocks, working.coefs, restricted_.free.coefs()};
-  if (op_.cones() == nullptr && previous_.alpha > last.alpha && last.alpha > alpha) {
+  if (previous_.alpha > last.alpha && last.alpha > alpha) {
     const double t = (last.alpha - alpha) / (previous_.alpha - last.alpha);
     Vector coefs = last.coefs;
     std::unordered_map<Index, Index> starts;  // in the coefficients before
@@ -356,6 +356,7 @@ void Solver::extrapolate(double alpha) {
       auto W = coefs.segment(working.starts[j], length);
       W += t * (W - previous_.coefs.segment(before->second, length)).eval();
       if (W.dot(last.coefs.segment(working.starts[j], length)) < 0.0) W.setZero();
+      if (op_.cones() != nullptr) op_.restrict(working.blocks[j], W);
     }
     const Matrix free_coefs = last.free_coefs + t * (last.free_coefs - previous_.free_coefs);
     restricted_.try_coefs(coefs, free_coefs);
