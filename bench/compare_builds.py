@@ -51,6 +51,14 @@ TASKS = {
         small[0], np.sign(small[1]), small[3], loss="logistic", fit_intercept=True, n_alphas=30,
         eps=5e-3, tol=1e-4, n_threads=1
     ),
+    "logistic ReLU path, 500 x 10": lambda: cvxnn.solve_path(
+        small[0], np.sign(small[1]), small[3], activation="relu", loss="logistic",
+        fit_intercept=True, n_alphas=30, eps=1e-2, tol=1e-4, n_threads=1
+    ),
+    "ReLU path, 500 x 10": lambda: cvxnn.solve_path(
+        small[0], small[1], small[3], activation="relu", n_alphas=30, eps=1e-2, tol=1e-4,
+        n_threads=1
+    ),
     "adaptive ReLU, 300 x 10": lambda: cvxnn.solve(
         small[0][:300], small[1][:300], "adaptive", activation="relu", alpha=0.01, tol=1e-4,
         n_threads=1

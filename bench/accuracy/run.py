@@ -7,9 +7,10 @@ replaces those of one model only.
 
 Three outer folds of each set, shuffled and stratified by class; a score is the mean of accuracy, or
 R2, over them, and a fit includes the choice of parameters by five folds within the outer training
-part. `cvxnn` is `ReLUClassifierCV` and `ReLURegressorCV` with default settings, `gated` the same with
-`activation="gated_relu"`. The grids of the others are in models.py. The default gates and alphas were chosen with an eye on the outer scores of
-these sets, all but segment and spambase: on those two nothing was tried.
+part. `cvxnn` is `ReLUClassifierCV` and `ReLURegressorCV` with default settings, `gated` the same
+with `activation="gated_relu"`. The grids of the others are in models.py. The default gates and
+alphas were chosen with an eye on the outer scores of these sets, all but segment and spambase: on
+those two nothing was tried.
 
 Spread: on the first outer fold a model is fitted again at its chosen parameters with four other
 seeds, and the largest score less the smallest is shown. Fits are CPU seconds on one thread, which

@@ -118,7 +118,7 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--penalty", help="of blocks, see the estimators (default: theirs)")
     parser.add_argument("--l1-ratio", type=float, help="share of the entries in sparse_group")
     parser.add_argument("--l2-ratio", type=float, help="share of the squares in elastic")
-    parser.add_argument("--activation", choices=("gated_relu", "relu"), help="kind of neurons")
+    parser.add_argument("--activation", choices=("relu", "gated_relu"), help="kind of neurons")
     parser.add_argument("--patterns", choices=("sample", "exact", "adaptive"), help="which")
     parser.add_argument("--n-patterns", type=int, help="gates to sample")
     parser.add_argument("--tol", type=float, help="relative duality gap at which to stop")
