@@ -231,8 +231,8 @@ class _Run:
                 self._inner_iter = min(4 * self._inner_iter, _MOST_INNER_ITER)
             atoms = extended
             inner_tol = min(inner_tol, _INNER_SHARE * self._gap / self._primal)
-        if not self._peaks.exact:
-            self._look(atoms, thorough=True)
+        if not self._peaks.exact and self.status not in ("time_limit", "callback"):
+            self._look(atoms, thorough=True)  # may take many times a round
         return atoms.subset(np.flatnonzero(atoms.outputs.any(axis=(1, 2))))
 
     def _extended(self, atoms: Atoms) -> Atoms:

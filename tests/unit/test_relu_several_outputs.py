@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import cvxnn
+from cvxnn._column_generation import NeuronProgram
 from cvxnn.results import balanced_factors
 
 NUCLEAR = {"activation": "relu", "penalty": "nuclear"}
@@ -113,6 +114,28 @@ def test_what_stops_a_solve(problem):
         late = cvxnn.solve(X, Y, patterns, time_limit=1e-9, **options)
     assert late.status == "time_limit"
     assert 0.0 <= late.dual <= late.primal
+
+
+def test_a_thorough_search_does_not_begin_when_time_is_up(problem, monkeypatch):
+    X, Y, patterns = problem
+    searches = []
+    peaks = NeuronProgram.peaks
+
+    def noted(self, *args, thorough):
+        searches.append(thorough)
+        return peaks(self, *args, thorough=thorough)
+
+    monkeypatch.setattr(NeuronProgram, "peaks", noted)
+    options = {"alpha": 0.01, "tol": 1e-12, **NUCLEAR}
+    result = cvxnn.solve(X, Y, patterns, callback=lambda _: True, **options)
+    assert (result.status, searches) == ("callback", [False])
+    searches.clear()
+    with pytest.warns(cvxnn.ConvergenceWarning):
+        result = cvxnn.solve(X, Y, patterns, time_limit=1e-9, **options)
+    assert (result.status, searches) == ("time_limit", [False])
+    with pytest.warns(cvxnn.ConvergenceWarning):
+        cvxnn.solve(X, Y, patterns, max_iter=1, **options)
+    assert searches[-1]
 
 
 def test_other_penalties_are_refused(problem):
