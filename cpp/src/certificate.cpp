@@ -11,7 +11,6 @@ namespace {
 
 constexpr Index kBlocksPerTask = 64;
 constexpr Index kTasksPerPoll = 16;
-constexpr double kTight = 0.9;  // of the penalty's level: dual norms below tell a gap nothing
 
 constexpr double kRounding = 8.0 * std::numeric_limits<double>::epsilon();
 

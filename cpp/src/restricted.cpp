@@ -20,7 +20,6 @@ constexpr Index kLossSteps = 5;            // of Newton after one of a model
 constexpr double kShortLossStep = 0.5;
 constexpr double kRounding = 1e-12;
 constexpr double kLeastModelShare = 1e-4;
-constexpr double kTight = 0.9;  // of the penalty's level: what dual norms below are does not matter
 constexpr double kModelShare = 0.1;  // of the target that a Newton step's model is solved to
 }  // namespace
 

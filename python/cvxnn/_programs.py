@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.linalg import qr
 
 from cvxnn._column_generation import Atoms, NeuronProgram
 from cvxnn._ext import core
@@ -43,18 +44,47 @@ class PatternProgram:
             return "relu"
         return "features" if self._by_feature else "masked"
 
+    @cached_property
+    def _span(self) -> Float | None:
+        """Return an orthonormal basis of the span of the rows of X, in columns, if it is smaller.
+
+        Hidden weights matter by X w and their norm alone: ReLU neurons lie in that span, in which
+        cones have as many dimensions as there are samples.
+        """
+        n_samples, n_features = self.problem.data.shape
+        if self.activation != "relu" or n_features <= n_samples:
+            return None
+        basis: Float = qr(self.problem.data.T.astype(np.float64), mode="economic")[0]
+        return basis
+
+    @cached_property
+    def _inputs(self) -> Any:
+        """Return X as the core takes it, in the coordinates of the span."""
+        data = self.problem.data
+        return core_form(data if self._span is None else data @ self._span)
+
+    @property
+    def _n_inputs(self) -> int:
+        return self.patterns.n_features if self._span is None else int(self._span.shape[1])
+
+    def _to_span(self, weights: Float) -> Float:
+        """Return hidden weights, along the last axis, in the coordinates of the span."""
+        return weights if self._span is None else weights @ self._span
+
+    def _from_span(self, weights: Float) -> Float:
+        return weights if self._span is None else weights @ self._span.T
+
     @property
     def _neurons(self) -> NeuronProgram | None:
         """Return the program over neurons where ReLU neurons feed several outputs, else None."""
         if self.activation != "relu" or self.problem.n_outputs == 1:
             return None
-        data = core_form(self.problem.data)
-        search = partial(core.cone_peaks_relu, data, self.patterns.words)
-        return NeuronProgram(self.problem, search, self._columns, self.patterns.n_features, 1)
+        search = partial(core.cone_peaks_relu, self._inputs, self.patterns.words)
+        return NeuronProgram(self.problem, search, self._columns, self._n_inputs, 1)
 
     def _columns(self, blocks: NDArray[np.int64], directions: Float) -> Float:
         active = self.patterns.subset(blocks).to_dense()
-        columns: Float = active * (self.problem.data @ directions)
+        columns: Float = active * (self._inputs @ directions)
         return columns[:, :, None]
 
     def _arguments(self) -> dict[str, Any]:
@@ -84,7 +114,7 @@ class PatternProgram:
         core_solve = getattr(core, f"solve_{self._kind}")
         with shown_log(verbose):
             solutions = core_solve(
-                core_form(self.problem.data),
+                self._inputs,
                 self.patterns.words,
                 self.problem.targets,
                 self.problem.omega,
@@ -101,7 +131,7 @@ class PatternProgram:
             return self._neurons.alpha_max(effective_threads(n_threads))
         core_alpha_max = getattr(core, f"alpha_max_{self._kind}")
         value: float = core_alpha_max(
-            core_form(self.problem.data),
+            self._inputs,
             self.patterns.words,
             self.problem.targets,
             self.problem.omega,
@@ -138,7 +168,8 @@ class PatternProgram:
             blocks = dense[active]
         else:
             active = np.concatenate([solution["blocks"], np.flatnonzero(problem.weights == 0.0)])
-            penalised = solution["coefs"].reshape(-1, c, d).transpose(0, 2, 1)
+            penalised = solution["coefs"].reshape(-1, c, self._n_inputs)
+            penalised = self._from_span(penalised).transpose(0, 2, 1)
             blocks = np.concatenate([penalised, unpenalised.reshape(-1, d, c)])
         order = np.argsort(active % n_patterns, kind="stable")
         several = c > 1
@@ -206,6 +237,7 @@ class PatternProgram:
             return None
         self._check_start(init)
         hidden, output, owner = init.hidden_and_output()
+        hidden = self._to_span(hidden.T).T
         norms = np.linalg.norm(hidden, axis=0)
         outputs = (output * norms[:, None])[:, None]
         return Atoms(init.active_set[owner], hidden / norms, outputs)
@@ -234,7 +266,8 @@ class PatternProgram:
         penalised = problem.weights > 0.0
         kept = active[penalised[init.active_set]]
         free.append(dense[: patterns.n_patterns][~penalised].reshape(-1, c))
-        return kept.tolist(), dense[kept].transpose(0, 2, 1).ravel(), np.concatenate(free)
+        coefs = self._to_span(dense[kept].transpose(0, 2, 1))
+        return kept.tolist(), coefs.ravel(), np.concatenate(free)
 
 
 def takes_several_outputs(activation: str, y: ArrayLike, penalty: str | None) -> bool:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import cvxnn
+from cvxnn.arrangements import PatternSet
 
 
 def problem(n=60, d=4, n_gates=30, seed=0):
@@ -199,3 +200,54 @@ def test_init_of_other_data_with_the_same_patterns():
     init = cvxnn.solve(X, y, same, **options)
     with pytest.raises(ValueError, match=r"^init must come from the same X"):
         cvxnn.solve(moved, y, other, init=init, **options)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"fit_intercept": True},
+        {"penalty": "elastic"},
+        {"penalty": "nuclear", "tol": 1e-5},
+        {"loss": "logistic"},
+    ],
+    ids=str,
+)
+def test_more_features_than_samples_are_those_of_the_span(options, dtype):
+    rng = np.random.default_rng(3)
+    X = rng.standard_normal((15, 40)).astype(dtype)
+    X[3] = X[2]
+    y = np.sign(X[:, 0] + np.abs(X[:, 1])).astype(np.float64)
+    if options.get("penalty") == "nuclear":
+        y = np.column_stack([y, X[:, 2]])
+    gates = rng.standard_normal((40, 20))
+    basis = np.linalg.qr(X.T.astype(np.float64))[0]
+    few = X @ basis
+    tol = options.get("tol", 1e-8)
+    options = {**options, "activation": "relu", "alpha": 0.01, "tol": tol}
+    patterns = cvxnn.activation_patterns(X, gates)
+    wide = cvxnn.solve(X, y, patterns, **options)
+    own = PatternSet(patterns.words, basis.T @ patterns.gates, patterns.n_samples)
+    expected = cvxnn.solve(few, y, own, **options)
+    assert wide.status == "optimal"
+    assert wide.primal == pytest.approx(expected.primal, rel=2 * tol)
+    assert wide.blocks.shape[1] == 40
+    np.testing.assert_allclose(
+        wide.blocks.swapaxes(1, -1) @ basis @ basis.T, wide.blocks.swapaxes(1, -1), atol=1e-12
+    )
+    if options.get("penalty") != "elastic":
+        network, loss = wide.network(), options.get("loss", "squared")
+        value = network.objective(X, y, 0.01, loss=loss)
+        assert value == pytest.approx(wide.primal, rel=1e-6 if dtype == np.float32 else 1e-9)
+    again = cvxnn.solve(X, y, patterns, init=wide, **options)
+    assert again.primal == pytest.approx(wide.primal, rel=tol)
+    if options.get("penalty") != "nuclear":
+        assert again.n_iter <= 2
+        a_max = cvxnn.alpha_max(
+            X,
+            y,
+            patterns,
+            **{k: v for k, v in options.items() if k not in ("alpha", "tol")},
+        )
+        assert not cvxnn.solve(X, y, patterns, **{**options, "alpha": 1.001 * a_max}).n_active

@@ -12,6 +12,8 @@
 
 namespace cvxnn {
 
+constexpr double kTight = 0.9;  // of the penalty's level: what dual norms below are does not matter
+
 struct Certificate {
   double primal = 0.0;  // L(F) and the penalties of all blocks, alpha times their weights strong
   double dual = 0.0;    // a lower bound of the optimum over all blocks of the operator
