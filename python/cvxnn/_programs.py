@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.linalg import qr
 
 from cvxnn._column_generation import Atoms, NeuronProgram
 from cvxnn._ext import core
@@ -54,7 +53,7 @@ class PatternProgram:
         n_samples, n_features = self.problem.data.shape
         if self.activation != "relu" or n_features <= n_samples:
             return None
-        basis: Float = qr(self.problem.data.T.astype(np.float64), mode="economic")[0]
+        basis: Float = np.linalg.qr(self.problem.data.T.astype(np.float64))[0]
         return basis
 
     @cached_property
