@@ -12,7 +12,8 @@
 
 namespace cvxnn {
 
-constexpr double kTight = 0.9;  // of the penalty's level: what dual norms below are does not matter
+// Of the penalty's level, which the dual norm reaches at an optimum: below, a bound of it will do.
+constexpr double kTight = 0.9;
 
 struct Certificate {
   double primal = 0.0;  // L(F) and the penalties of all blocks, alpha times their weights strong
